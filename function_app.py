@@ -1,0 +1,9 @@
+"""The composition root: every function of the app, and nothing else."""
+
+import azure.functions as func
+
+from functions import harvest, health, opus, runs
+
+app = func.FunctionApp(http_auth_level=func.AuthLevel.FUNCTION)
+for blueprint in (harvest.bp, runs.bp, opus.bp, health.bp):
+    app.register_functions(blueprint)

@@ -1,0 +1,332 @@
+"""Paging: an answer in, items and the next request out. Pure.
+
+Items are never parsed: they are the bytes the server sent. Next links come in many shapes (AvePoint/cloud-api shows
+absolute, root-relative without the service prefix, relative, bare tokens, JSON in a string); whatever shape one has,
+only its path and query are used, on the origin of the base URL.
+"""
+
+import json
+from collections.abc import Buffer, Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import Self
+from urllib.parse import urlencode, urljoin, urlsplit
+
+import msgspec
+
+from shared.avepoint.catalog import Dataset
+from shared.avepoint.request import Request
+from shared.document import Document
+from shared.errors import BadAnswer, BrokenChain
+
+PAGES_CEILING = 500_000
+"""No documented list comes near: with 15,000 requests an hour it would take 33 hours."""
+
+EMPTY_PAGES_CEILING = 100
+LINK_CEILING = 16_384
+
+_BOM = b"\xef\xbb\xbf"
+_PRINTABLE = frozenset(map(chr, range(0x21, 0x7F))) - {"\\"}
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page: its items as the server sent them, the total it claims, and its link to the next page."""
+
+    envelope: msgspec.Raw
+    """The list of the items, as it came."""
+    items: Sequence[msgspec.Raw]
+    total: int | None
+    link: str | None
+    pretty: bool
+    """The answer has line breaks, so its items may have some too."""
+
+    @classmethod
+    def empty(cls) -> Self:
+        """A page without items, at the end of a chain."""
+        return cls(_EMPTY, (), None, None, pretty=False)
+
+    def field_names(self) -> list[str]:
+        """The names of the fields of the first item; none where items are no objects."""
+        try:
+            return list(_decode_object(self.items[0])) if self.items else []
+        except msgspec.ValidationError:
+            return []
+
+
+def first_request(dataset: Dataset, base_url: str, *, page_size: int | None, tenant: str | None) -> Request:
+    """The request for the first page.
+
+    Args:
+        base_url: Of the source, without a trailing slash.
+        page_size: The size wanted; ``None`` for the documented maximum. What the API does not allow is lowered.
+        tenant: The tenant to narrow to, where the dataset can.
+    """
+    query: dict[str, str] = {}
+    size = _size(dataset, page_size)
+    if dataset.size is not None and size is not None:
+        query[dataset.size.parameter] = str(size)
+    if dataset.tenant is not None and tenant is not None:
+        query[dataset.tenant] = tenant
+    url = f"{base_url}{dataset.path}"
+    return _request(dataset, f"{url}?{urlencode(query)}" if query else url)
+
+
+def _size(dataset: Dataset, wanted: int | None) -> int | None:
+    if dataset.size is None:
+        return None
+    most = dataset.size.most
+    return most if wanted is None else min(wanted, most or wanted)
+
+
+def _request(dataset: Dataset, url: str) -> Request:
+    return Request(dataset.method, url, dataset.scope, dataset.registration)
+
+
+def read_page(dataset: Dataset, body: bytes) -> Page:
+    """Take an answer apart without parsing its items.
+
+    Raises:
+        BadAnswer: It is no JSON, has no envelope, or says itself that it failed.
+    """
+    body = body.removeprefix(_BOM)
+    try:
+        if not body.isascii():
+            body.decode()  # the decoder below does not look into the items
+        keys = _open(dataset, body)
+        envelope = _envelope(dataset, keys, body)
+        items = _items(dataset, envelope)
+        total, link = _total(dataset, keys), _link(dataset, keys)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise BadAnswer(f"{dataset.name}: a page is no valid JSON: {error}") from error
+    return Page(envelope, items, total, link, pretty=b"\n" in body or b"\r" in body)
+
+
+_EMPTY = msgspec.Raw(b"[]")
+_decode_object = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+_decode_list = msgspec.json.Decoder(list[msgspec.Raw]).decode
+_decode_any = msgspec.json.Decoder().decode
+
+
+def _open(dataset: Dataset, body: bytes) -> dict[str, msgspec.Raw]:
+    if dataset.envelope == "$root":
+        return {}
+    keys = _object(dataset, body)
+    status = _find(keys, dataset.status) if dataset.status else None
+    if status is not None and _decode_any(status) not in {200, None}:
+        message = _find(keys, "Message")
+        raise BadAnswer(
+            f"{dataset.name}: the answer says status {_decode_any(status)}: {_decode_any(message or b'null')}",
+            remedy="Ask AvePoint support; the EnPower Web API reports its own failures this way.",
+        )
+    return keys
+
+
+def _object(dataset: Dataset, body: bytes | msgspec.Raw) -> dict[str, msgspec.Raw]:
+    try:
+        return _decode_object(body)
+    except msgspec.ValidationError as error:
+        raise BadAnswer(f"{dataset.name}: an object is wanted: {error}") from error
+
+
+def _envelope(dataset: Dataset, keys: dict[str, msgspec.Raw], body: bytes) -> msgspec.Raw:
+    """The list of the items; where the server writes ``null`` for none, an empty one."""
+    found = msgspec.Raw(body) if dataset.envelope == "$root" else _dig(dataset, keys, dataset.envelope)
+    if found is None:
+        raise BadAnswer(
+            f"{dataset.name}: a page has no {dataset.envelope!r}, only {', '.join(keys) or 'nothing'}",
+            remedy="AvePoint may have changed its API: compare the answer with its documentation.",
+        )
+    return _EMPTY if memoryview(found)[:1] == memoryview(b"n") else found
+
+
+def _items(dataset: Dataset, envelope: msgspec.Raw) -> list[msgspec.Raw]:
+    try:
+        return _decode_list(envelope)
+    except msgspec.ValidationError as error:
+        raise BadAnswer(f"{dataset.name}: {dataset.envelope!r} is no list: {error}") from error
+
+
+def _total(dataset: Dataset, keys: dict[str, msgspec.Raw]) -> int | None:
+    """The total, which some services write as a string; ``None`` when it is none."""
+    found = _dig(dataset, keys, dataset.total) if dataset.total else None
+    value = None if found is None else _decode_any(found)
+    if isinstance(value, str) and value.strip().isdecimal():
+        return int(value)
+    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
+
+
+def _link(dataset: Dataset, keys: dict[str, msgspec.Raw]) -> str | None:
+    found = _dig(dataset, keys, dataset.link) if dataset.link else None
+    value = None if found is None else _decode_any(found)
+    if value is None or value == "":
+        return None
+    return (value if isinstance(value, str) else json.dumps(value)).strip() or None
+
+
+def _dig(dataset: Dataset, keys: dict[str, msgspec.Raw], path: str) -> msgspec.Raw | None:
+    *parents, last = path.split(".")
+    for parent in parents:
+        found = _find(keys, parent)
+        if found is None:
+            return None
+        keys = _object(dataset, found)
+    return _find(keys, last)
+
+
+def _find(keys: dict[str, msgspec.Raw], name: str) -> msgspec.Raw | None:
+    """Keys drift in their case between documents and answers."""
+    if name in keys:
+        return keys[name]
+    folded = name.casefold()
+    return next((value for key, value in keys.items() if key.casefold() == folded), None)
+
+
+def next_request(dataset: Dataset, base_url: str, request: Request, page: Page) -> Request | None:
+    """The request for the page after ``page``, or ``None`` at the end.
+
+    Raises:
+        BrokenChain: The link leads elsewhere, or is a token for which the catalogue names no parameter.
+    """
+    if page.link is None:
+        return None
+    return _request(dataset, follow(page.link, request.url, base_url=base_url, token_parameter=dataset.token))
+
+
+def follow(link: str, current: str, *, base_url: str, token_parameter: str | None) -> str:
+    """The URL a next link means, on the origin of ``base_url`` whatever the link says.
+
+    Args:
+        link: As the server sent it, in any shape.
+        current: URL of the page that held the link.
+        token_parameter: Query parameter for a bare token, which is taken as URL-encoded already.
+
+    Raises:
+        BrokenChain: The link leads to another origin, or cannot be understood.
+    """
+    link = _unwrapped(link)
+    if len(link) > LINK_CEILING or not _PRINTABLE.issuperset(link):
+        raise BrokenChain("the next link is too long or has characters that no URL has")
+    if "://" in link or link.startswith("//"):
+        return _pinned(urljoin(current, link), base_url)
+    if link.startswith("?"):
+        return _pinned(urljoin(current, link), base_url)
+    if link.startswith("/") or "?" in link:
+        return _pinned(_rebuilt(link, current), base_url)
+    if token_parameter is None:
+        raise BrokenChain(
+            "the next link is a bare token, and the catalogue names no parameter for it",
+            remedy="Ask AvePoint support which parameter takes it, and add it to the catalogue as 'token'.",
+        )
+    return _pinned(_with_token(current, token_parameter, link), base_url)
+
+
+def _unwrapped(link: str) -> str:
+    """Some services write the link as a JSON string inside the JSON string."""
+    if link.startswith('"') and link.endswith('"'):
+        try:
+            return str(json.loads(link))
+        except ValueError:
+            return link
+    return link
+
+
+def _rebuilt(link: str, current: str) -> str:
+    """A link without host: its path may lack the prefix of the service, which the current path has."""
+    path, _, query = link.partition("?")
+    current_path = urlsplit(current).path
+    if current_path.endswith(f"/{path.lstrip('/')}"):
+        path = current_path
+    return urljoin(current, f"{path}?{query}")
+
+
+def _with_token(current: str, parameter: str, token: str) -> str:
+    parts = urlsplit(current)
+    kept = [pair for pair in parts.query.split("&") if pair and pair.partition("=")[0] != parameter]
+    return parts._replace(query="&".join([*kept, f"{parameter}={token}"]), fragment="").geturl()
+
+
+def _pinned(url: str, base_url: str) -> str:
+    """``url`` on the origin of ``base_url``; only its path and query are taken over."""
+    try:
+        parts, base = urlsplit(url), urlsplit(base_url)
+        same = (parts.scheme, parts.hostname, _port(parts.scheme, parts.port)) == (
+            base.scheme,
+            base.hostname,
+            _port(base.scheme, base.port),
+        )
+    except ValueError as error:
+        raise BrokenChain(f"the next link is no URL: {error}") from error
+    if not same or "@" in parts.netloc:
+        raise BrokenChain(
+            "the next link leads to another origin",
+            remedy="The token is sent to no other host: check the AVEPOINT_*_URL settings, then ask AvePoint support.",
+        )
+    return base._replace(path=parts.path or "/", query=parts.query, fragment="").geturl()
+
+
+def _port(scheme: str, port: int | None) -> int | None:
+    return port or {"http": 80, "https": 443}.get(scheme)
+
+
+def same_origin(url: str, base_url: str) -> bool:
+    """Whether a stored URL still lies on the origin of ``base_url``."""
+    try:
+        return _pinned(url, base_url) == url
+    except BrokenChain:
+        return False
+
+
+def fingerprint(*parts: Buffer) -> str:
+    """Sixteen hexadecimal characters that stand for ``parts``."""
+    digest = blake2b(digest_size=8)
+    for part in parts:
+        digest.update(part)
+        digest.update(b"\0")
+    return digest.hexdigest()
+
+
+def _page_mark(page: Page) -> str:
+    """Pages with the same ends and the same length are the same page, where items have keys."""
+    return fingerprint(page.items[0], page.items[-1], str(len(page.items)).encode())
+
+
+class LoopGuard(Document):
+    """Notices a chain that goes in circles, with a memory of two fingerprints (Brent's algorithm).
+
+    Every request and every page is compared with the one remembered at the last power of two, so that a circle of
+    any length is found within three turns, and a page that comes twice in a row at once.
+    """
+
+    pages: int = 0
+    empty_pages: int = 0
+    request_mark: str = ""
+    page_mark: str = ""
+    last_page: str = ""
+
+    def after(self, dataset: Dataset, request: Request, page: Page) -> Self:
+        """The guard after ``page``.
+
+        Raises:
+            BrokenChain: The chain goes in circles, or further than any list can be long.
+        """
+        asked = fingerprint(request.url.encode(), request.body or b"")
+        served = _page_mark(page) if page.items and dataset.key else ""
+        if asked == self.request_mark or (served and served in {self.page_mark, self.last_page}):
+            raise BrokenChain(
+                f"{dataset.name}: the server sends the same page again after {self.pages} pages",
+                remedy="Run it again; if it happens again, ask AvePoint support.",
+            )
+        pages, empty_pages = self.pages + 1, 0 if page.items else self.empty_pages + 1
+        if pages > PAGES_CEILING or empty_pages > EMPTY_PAGES_CEILING:
+            raise BrokenChain(f"{dataset.name}: {pages} pages, {empty_pages} of the last empty, and still no end")
+        moves = pages & (pages - 1) == 0
+        return self.model_copy(
+            update={
+                "pages": pages,
+                "empty_pages": empty_pages,
+                "request_mark": asked if moves else self.request_mark,
+                "page_mark": served if moves else self.page_mark,
+                "last_page": served,
+            }
+        )

@@ -1,0 +1,209 @@
+"""The checkpoint of a partition: who works on it, how far it is, and what it has written."""
+
+import asyncio
+from collections.abc import Callable, Iterable
+from datetime import datetime, timedelta
+from typing import Literal, Self
+
+from shared.avepoint.catalog import Dataset
+from shared.avepoint.paging import LoopGuard, Page
+from shared.avepoint.request import Method, Request
+from shared.document import Document
+from shared.errors import Conflict
+from shared.harvest import paths
+from shared.harvest.runs import Address
+from shared.harvest.snapshot import Part, Total
+from shared.storage import Container, Storage
+
+type State = Literal["waiting", "running", "done", "failed"]
+
+ENDED: frozenset[State] = frozenset({"done", "failed"})
+
+
+class Claim(Document):
+    """The one worker that may advance the checkpoint, until its time is over."""
+
+    owner: str
+    until: datetime
+
+
+class Continuation(Document):
+    """The request for the next page. It may hold a continuation token, which belongs nowhere but here."""
+
+    method: Method
+    url: str
+    body: str | None = None
+
+    @classmethod
+    def of(cls, request: Request) -> Self:
+        """What to keep of ``request``."""
+        return cls(method=request.method, url=request.url, body=request.body.decode() if request.body else None)
+
+    def request(self, dataset: Dataset) -> Request:
+        """The request again."""
+        body = self.body.encode() if self.body else None
+        return Request(self.method, self.url, dataset.scope, dataset.registration, body)
+
+
+class Progress(Document):
+    """How far a chain of pages has come, up to the end of its last part."""
+
+    next: Continuation | None = None
+    guard: LoopGuard = LoopGuard()
+    total: Total | None = None
+    requests: int = 0
+    retries: int = 0
+    wait_seconds: float = 0
+    fields: tuple[str, ...] = ()
+    parts: tuple[Part, ...] = ()
+
+    @property
+    def items(self) -> int:
+        """Items in all parts."""
+        return sum(part.items for part in self.parts)
+
+    def after(
+        self, page: Page, *, guard: LoopGuard, following: Request | None, retries: int, waited: timedelta
+    ) -> Self:
+        """With one more page, ``following`` being the request for the next one."""
+        total = self.total
+        if page.total is not None:
+            total = Total(min=page.total, max=page.total) if total is None else total.including(page.total)
+        return self.model_copy(
+            update={
+                "next": Continuation.of(following) if following else None,
+                "guard": guard,
+                "total": total,
+                "requests": self.requests + 1 + retries,
+                "retries": self.retries + retries,
+                "wait_seconds": self.wait_seconds + waited.total_seconds(),
+                "fields": tuple(dict.fromkeys((*self.fields, *page.field_names()))),
+            }
+        )
+
+    def waited(self, wait: timedelta) -> Self:
+        """With a wait that was handed back to the queue."""
+        return self.model_copy(update={"wait_seconds": self.wait_seconds + wait.total_seconds()})
+
+
+class Checkpoint(Document):
+    """The state of one partition of a run."""
+
+    state: State = "waiting"
+    epoch: int = 0
+    restarts: int = 0
+    claim: Claim | None = None
+    resume_at: datetime | None = None
+    touched_at: datetime | None = None
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    reason: str | None = None
+    remedy: str | None = None
+    progress: Progress = Progress()
+
+    def claimed(self, owner: str, *, now: datetime, lasts: timedelta) -> Self:
+        """Claimed by ``owner``, in an epoch of its own."""
+        return self.model_copy(
+            update={
+                "state": "running",
+                "epoch": self.epoch + 1,
+                "claim": Claim(owner=owner, until=now + lasts),
+                "resume_at": None,
+                "touched_at": now,
+                "started_at": self.started_at or now,
+            }
+        )
+
+    def held_by_another(self, now: datetime) -> bool:
+        """Whether somebody may still be working on it."""
+        return self.state == "running" and self.claim is not None and self.claim.until > now
+
+    def advanced(self, progress: Progress, *, now: datetime) -> Self:
+        """With the progress of a part that has been written."""
+        return self.model_copy(update={"progress": progress, "touched_at": now})
+
+    def released(self, *, now: datetime, resume_at: datetime | None = None, reason: str | None = None) -> Self:
+        """Free for the next worker, from ``resume_at`` on; ``reason`` says why this one gave up."""
+        return self.model_copy(update={"claim": None, "touched_at": now, "resume_at": resume_at, "reason": reason})
+
+    def restarted(self, *, now: datetime) -> Self:
+        """From the first page again: what has been written so far does not exist any more."""
+        kept = Progress(
+            requests=self.progress.requests,
+            retries=self.progress.retries,
+            wait_seconds=self.progress.wait_seconds,
+        )
+        return self.model_copy(
+            update={"epoch": self.epoch + 1, "restarts": self.restarts + 1, "progress": kept, "touched_at": now}
+        )
+
+    def ended(self, state: Literal["done", "failed"], *, now: datetime, reason: str = "", remedy: str = "") -> Self:
+        """At its end, for good or ill."""
+        return self.model_copy(
+            update={
+                "state": state,
+                "claim": None,
+                "resume_at": None,
+                "touched_at": now,
+                "finished_at": now,
+                "reason": reason or None,
+                "remedy": remedy or None,
+            }
+        )
+
+    def reopened(self, *, now: datetime) -> Self:
+        """Failed, and to be tried again from where it stopped."""
+        return self.model_copy(
+            update={"state": "waiting", "finished_at": None, "reason": None, "remedy": None, "touched_at": now}
+        )
+
+
+def _path(address: Address) -> str:
+    return paths.checkpoint(address.run_id, address.source, address.dataset, address.partition)
+
+
+async def read_checkpoint(storage: Storage, address: Address) -> tuple[Checkpoint, str | None]:
+    """The checkpoint of a partition and its ETag; a fresh one, without ETag, before the first claim."""
+    stored = await storage.read(Container.HARVEST_STATE, _path(address))
+    return (Checkpoint.from_json(stored.data), stored.etag) if stored else (Checkpoint(), None)
+
+
+async def write_checkpoint(storage: Storage, address: Address, checkpoint: Checkpoint, *, etag: str | None) -> str:
+    """Write a checkpoint over the one that was read under ``etag``, and return its new ETag.
+
+    Raises:
+        Conflict: Somebody else has written it since.
+    """
+    path = _path(address)
+    if etag is None:
+        return await storage.create(Container.HARVEST_STATE, path, checkpoint.to_json())
+    return await storage.replace(Container.HARVEST_STATE, path, checkpoint.to_json(), etag=etag)
+
+
+async def change_checkpoint(
+    storage: Storage, address: Address, change: Callable[[Checkpoint], Checkpoint | None]
+) -> Checkpoint:
+    """Change a checkpoint, whoever else works on it: a worker notices at its next write.
+
+    Args:
+        change: Gives the checkpoint wanted, or ``None`` to leave it.
+
+    Returns:
+        The checkpoint that stands.
+    """
+    while True:
+        checkpoint, etag = await read_checkpoint(storage, address)
+        changed = change(checkpoint)
+        if changed is None:
+            return checkpoint
+        try:
+            await write_checkpoint(storage, address, changed, etag=etag)
+        except Conflict:
+            continue
+        return changed
+
+
+async def checkpoints_of(storage: Storage, addresses: Iterable[Address]) -> list[Checkpoint]:
+    """The checkpoints of several partitions, in their order."""
+    read = await asyncio.gather(*(read_checkpoint(storage, address) for address in addresses))
+    return [checkpoint for checkpoint, _ in read]

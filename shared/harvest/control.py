@@ -1,0 +1,104 @@
+"""What a person, or the end of all attempts, does to a run: cancel it, fail a partition, resume what failed."""
+
+import asyncio
+import logging
+from datetime import timedelta
+
+from shared.avepoint.catalog import catalog
+from shared.harvest import paths
+from shared.harvest.checkpoint import ENDED, Checkpoint, change_checkpoint, checkpoints_of
+from shared.harvest.publishing import publish_if_complete
+from shared.harvest.runs import Address, Run, amend, poke, read_run
+from shared.harvest.snapshot import read_manifest
+from shared.services import Services
+from shared.storage import Container, Storage
+
+log = logging.getLogger(__name__)
+
+
+async def cancel(services: Services, run_id: str) -> Run | None:
+    """Cancel a run: what has not ended fails, and workers notice within a page. ``None`` when there is no such run."""
+    run = await read_run(services.storage, run_id)
+    if run is None or run.cancelled_at is not None or run.finished_at is not None:
+        return run
+    run = await amend(services.storage, run_id, cancelled_at=services.clock())
+    if run is not None:
+        await end(services, run, reason="the run was cancelled")
+        log.warning("run.cancelled", extra={"run": run_id})
+    return run
+
+
+async def end(services: Services, run: Run, *, reason: str) -> None:
+    """Fail every partition of a run that has not ended, and publish what had."""
+    await asyncio.gather(
+        *(fail_partition(services, address, reason=reason, remedy="Start a new run.") for address in run.addresses())
+    )
+    await publish_all(services.storage, run)
+
+
+async def publish_all(storage: Storage, run: Run) -> None:
+    """Publish every dataset of a run whose partitions have all ended."""
+    for planned in run.datasets:
+        dataset = catalog().get((run.source, planned.dataset))
+        if dataset is not None and planned.skipped is None:
+            await publish_if_complete(storage, run, dataset)
+
+
+async def fail_partition(services: Services, address: Address, *, reason: str, remedy: str) -> None:
+    """Fail a partition that has not ended, whoever works on it: a worker notices at its next save."""
+
+    def failed(checkpoint: Checkpoint) -> Checkpoint | None:
+        if checkpoint.state in ENDED:
+            return None
+        return checkpoint.ended("failed", now=services.clock(), reason=reason, remedy=remedy)
+
+    await change_checkpoint(services.storage, address, failed)
+
+
+async def spend(services: Services, address: Address) -> None:
+    """All attempts at a partition are spent: say why the last one gave up."""
+    run = await read_run(services.storage, address.run_id)
+    dataset = catalog().get((address.source, address.dataset))
+    if run is None or dataset is None or address not in run.addresses():
+        return
+    remedy = f"Remove the cause, then POST /api/runs/{run.run_id}/resume."
+
+    def failed(checkpoint: Checkpoint) -> Checkpoint | None:
+        if checkpoint.state in ENDED or checkpoint.held_by_another(services.clock()):
+            return None
+        last = checkpoint.reason or "the worker ended without a word, five times; see the log"
+        return checkpoint.ended("failed", now=services.clock(), reason=f"all attempts are spent: {last}", remedy=remedy)
+
+    await change_checkpoint(services.storage, address, failed)
+    await publish_if_complete(services.storage, run, dataset)
+
+
+async def resume(services: Services, run_id: str) -> Run | None:
+    """Try again what failed in a run, from where it stopped. ``None`` when there is no such run."""
+    run = await read_run(services.storage, run_id)
+    if run is None:
+        return None
+    for planned in run.datasets:
+        await _reopen(services, run, planned.dataset)
+    now = services.clock()
+    deadline = now + timedelta(hours=services.settings.run_hours)
+    run = await amend(services.storage, run_id, cancelled_at=None, finished_at=None, deadline=deadline) or run
+    addresses = run.addresses()
+    checkpoints = await checkpoints_of(services.storage, addresses)
+    open_again = [address for address, one in zip(addresses, checkpoints, strict=True) if one.state not in ENDED]
+    await asyncio.gather(*(poke(services.storage, address) for address in open_again))
+    log.info("run.resumed", extra={"run": run_id, "partitions": len(open_again)})
+    return run
+
+
+async def _reopen(services: Services, run: Run, dataset: str) -> None:
+    """Let the failed partitions of a dataset go on, and take back the manifest that says it failed."""
+
+    def reopened(checkpoint: Checkpoint) -> Checkpoint | None:
+        return checkpoint.reopened(now=services.clock()) if checkpoint.state == "failed" else None
+
+    for address in run.addresses(dataset):
+        await change_checkpoint(services.storage, address, reopened)
+    manifest = await read_manifest(services.storage, run.run_id, run.source, dataset)
+    if manifest is not None and manifest.verdict == "failed":
+        await services.storage.delete(Container.INVENTORY, paths.manifest(run.run_id, run.source, dataset))

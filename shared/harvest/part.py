@@ -1,0 +1,113 @@
+"""Writing a part: item bytes in, one gzip stream of NDJSON out, in blocks, with a memory of a few megabytes."""
+
+import asyncio
+import hashlib
+from array import array
+from collections.abc import Awaitable, Callable, Iterable
+
+import msgspec
+from isal import isal_zlib
+
+from shared.avepoint.paging import Page
+from shared.harvest.snapshot import Part
+from shared.storage import Container, Storage
+
+BLOCK_BYTES = 4 * 1024 * 1024
+BLOCKS_IN_FLIGHT = 2
+
+_LEVEL = 2  # measured: five times less CPU than zlib level 6, for a third more output
+_GZIP = 16 + 15
+
+type Keys = Callable[[Page], array[int]]
+"""Gives one hash for each item of a page, of its key."""
+
+
+def ndjson(page: Page) -> bytes:
+    """The items of a page, one line each, byte for byte as they came; only line breaks between tokens are taken out."""
+    items: Iterable[msgspec.Raw | bytes] = page.items
+    if page.pretty:
+        items = (msgspec.json.format(bytes(item), indent=-1) for item in page.items)
+    return b"".join(piece for item in items for piece in (item, b"\n"))
+
+
+class PartWriter:
+    """One part while it is written; it does not exist before ``finish`` has returned and a checkpoint names it."""
+
+    def __init__(self, storage: Storage, *, path: str, partition: str, keys: Keys) -> None:
+        self._storage = storage
+        self._path = path
+        self._partition = partition
+        self._keys = keys
+        self._compressor = isal_zlib.compressobj(_LEVEL, isal_zlib.DEFLATED, _GZIP)
+        self._sha256 = hashlib.sha256()
+        self._pending = bytearray()
+        self._uploads: set[asyncio.Task[None]] = set()
+        self._blocks = 0
+        self._items = 0
+        self._raw_bytes = 0
+        self._size = 0
+        self.key_hashes = array("Q")
+
+    @property
+    def items(self) -> int:
+        """Items written so far."""
+        return self._items
+
+    @property
+    def size(self) -> int:
+        """Compressed bytes so far."""
+        return self._size + len(self._pending)
+
+    async def add(self, page: Page) -> None:
+        """Compress a page, away from the event loop, and upload every block that is full."""
+        compressed = await asyncio.to_thread(self._compress, page)
+        self._pending += compressed
+        while len(self._pending) >= BLOCK_BYTES:
+            block = bytes(self._pending[:BLOCK_BYTES])
+            del self._pending[:BLOCK_BYTES]
+            await self._upload(block)
+
+    async def finish(self) -> Part:
+        """Upload the rest and make the blob."""
+        self._pending += self._compressor.flush()
+        await self._upload(bytes(self._pending))
+        self._pending.clear()
+        await self._settle(self._uploads)
+        await self._storage.commit(Container.INVENTORY, self._path, self._blocks)
+        return Part(
+            path=self._path,
+            partition=self._partition,
+            items=self._items,
+            raw_bytes=self._raw_bytes,
+            bytes=self._size,
+            sha256=self._sha256.hexdigest(),
+        )
+
+    async def abandon(self) -> None:
+        """Stop the uploads that are under way."""
+        for upload in self._uploads:
+            upload.cancel()
+        await asyncio.gather(*self._uploads, return_exceptions=True)
+
+    def _compress(self, page: Page) -> bytes:
+        lines = ndjson(page)
+        self.key_hashes.extend(self._keys(page))
+        self._items += len(page.items)
+        self._raw_bytes += len(lines)
+        compressed: bytes = self._compressor.compress(lines)
+        return compressed
+
+    async def _upload(self, block: bytes) -> None:
+        self._sha256.update(block)
+        self._size += len(block)
+        if len(self._uploads) >= BLOCKS_IN_FLIGHT:
+            done, self._uploads = await asyncio.wait(self._uploads, return_when=asyncio.FIRST_COMPLETED)
+            await self._settle(done)
+        stage: Awaitable[None] = self._storage.stage(Container.INVENTORY, self._path, self._blocks, block)
+        self._uploads.add(asyncio.ensure_future(stage))
+        self._blocks += 1
+
+    @staticmethod
+    async def _settle(uploads: set[asyncio.Task[None]]) -> None:
+        for upload in list(uploads):
+            await upload

@@ -1,0 +1,163 @@
+"""Starting a run: from a tick of a timer, or because somebody asks for it."""
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+
+from shared.avepoint.catalog import Dataset, catalog
+from shared.avepoint.platform import Source
+from shared.document import Document
+from shared.errors import InvalidInput, Misconfigured, Problem
+from shared.harvest import paths
+from shared.harvest.control import cancel
+from shared.harvest.plan import UnknownDatasets, choose, least_requests, partitions
+from shared.harvest.runs import Run, Trigger, begin, new_run, random_suffix, unfinished
+from shared.harvest.snapshot import Latest, read_latest
+from shared.harvest.state import held, view
+from shared.services import Services
+from shared.settings import Settings
+
+TICK_TOLERANCE = timedelta(seconds=60)
+GRACE = timedelta(hours=1)
+
+
+class DatasetPlan(Document):
+    """What a run would do with one dataset."""
+
+    dataset: str
+    partitions: int
+    least_requests: int
+    """Judged by the newest snapshot; without one, a request a partition."""
+
+
+class RunPlan(Document):
+    """What a run would do."""
+
+    source: Source
+    datasets: tuple[DatasetPlan, ...]
+    least_requests: int
+
+
+def tick_of(due: datetime | None, now: datetime) -> datetime | None:
+    """The scheduled instant a timer fired for, or ``None`` when it was fired by hand.
+
+    Args:
+        due: ``ScheduleStatus.Next`` as the host passes it: the instant that is due now, unless it lies ahead.
+    """
+    return due if due is not None and due <= now + TICK_TOLERANCE else None
+
+
+async def start_scheduled(services: Services, source: Source, *, due: datetime | None) -> Run | None:
+    """Start the configured datasets of ``source``; the same tick twice is one run.
+
+    Returns:
+        The run, or ``None`` when no dataset is configured.
+
+    Raises:
+        Misconfigured: A configured name matches no dataset, or the source has no base URL.
+    """
+    datasets = configured(services.settings, source)
+    if not datasets:
+        return None
+    services.settings.base_url(source)
+    now = services.clock()
+    tick = tick_of(due, now)
+    run_id = paths.run_id(source, tick) if tick else paths.run_id(source, now, suffix=random_suffix())
+    return await begin(services.storage, await _new_run(services, run_id, "timer" if tick else "admin", datasets))
+
+
+async def start_requested(services: Services, source: Source, names: Sequence[str] | None) -> Run:
+    """Start the datasets somebody asks for; while a run that holds all of them is unfinished, it is that run.
+
+    Args:
+        names: Names or globs; ``None`` for the configured ones.
+
+    Raises:
+        InvalidInput: A name or glob matches nothing, or there is nothing to do.
+        Misconfigured: A configured name matches no dataset, or the source has no base URL.
+    """
+    datasets = requested(services.settings, source, names)
+    services.settings.base_url(source)
+    running = await _holder_of_all(services, source, datasets)
+    if running is not None:
+        return running
+    run_id = paths.run_id(source, services.clock(), suffix=random_suffix())
+    run = await begin(services.storage, await _new_run(services, run_id, "http", datasets))
+    earlier = await _holder_of_all(services, source, datasets, before=run.run_id)
+    if earlier is None:
+        return run
+    await cancel(services, run.run_id)
+    return earlier
+
+
+async def plan_requested(services: Services, source: Source, names: Sequence[str] | None) -> RunPlan:
+    """What ``start_requested`` would do; raises what it would raise."""
+    datasets = requested(services.settings, source, names)
+    services.settings.base_url(source)
+    newest = await asyncio.gather(*(read_latest(services.storage, source, dataset.name) for dataset in datasets))
+    planned = tuple(_plan(services.settings, *pair) for pair in zip(datasets, newest, strict=True))
+    return RunPlan(source=source, datasets=planned, least_requests=sum(one.least_requests for one in planned))
+
+
+def configured(settings: Settings, source: Source) -> list[Dataset]:
+    """The datasets the settings choose.
+
+    Raises:
+        Misconfigured: A name or glob matches nothing.
+    """
+    try:
+        return choose(catalog(), source, settings.datasets(source))
+    except UnknownDatasets as error:
+        name = f"HARVEST_{source.upper()}_DATASETS"
+        raise Misconfigured([Problem(name, str(error), "See docs/datasets.md for the names.")]) from error
+
+
+def requested(settings: Settings, source: Source, names: Sequence[str] | None) -> list[Dataset]:
+    """The datasets somebody asks for.
+
+    Raises:
+        InvalidInput: A name or glob matches nothing, or there is nothing to do.
+    """
+    if names is None:
+        datasets = configured(settings, source)
+        remedy = f"Name some in 'datasets', or set HARVEST_{source.upper()}_DATASETS."
+    else:
+        try:
+            datasets = choose(catalog(), source, names)
+        except UnknownDatasets as error:
+            raise InvalidInput(str(error), target="datasets") from error
+        remedy = "Name at least one."
+    if not datasets:
+        raise InvalidInput(f"no dataset of {source} is chosen", target="datasets", remedy=remedy)
+    return datasets
+
+
+async def _new_run(services: Services, run_id: str, trigger: Trigger, datasets: Iterable[Dataset]) -> Run:
+    settings, now = services.settings, services.clock()
+    lasts = timedelta(hours=settings.run_hours)
+    source = paths.source_of(run_id)
+    if source is None:
+        raise AssertionError(f"{run_id} is no run id")
+    holders = await held(services.storage, source, since=now - lasts - GRACE)
+    return new_run(run_id, source, trigger, datasets, tenants=settings.tenants, held=holders, now=now, lasts=lasts)
+
+
+async def _holder_of_all(
+    services: Services, source: Source, datasets: Iterable[Dataset], *, before: str | None = None
+) -> Run | None:
+    """The unfinished run, begun before the run ``before``, that harvests all of ``datasets``."""
+    wanted = {dataset.name for dataset in datasets}
+    since = services.clock() - timedelta(hours=services.settings.run_hours) - GRACE
+    async for run in unfinished(services.storage, since=since, source=source):
+        harvested = {dataset.dataset for dataset in run.datasets if dataset.skipped is None}
+        if (before is None or run.run_id < before) and wanted <= harvested:
+            seen = await view(services.storage, run)
+            if seen.state == "running":
+                return run
+    return None
+
+
+def _plan(settings: Settings, dataset: Dataset, newest: Latest | None) -> DatasetPlan:
+    chains = len(partitions(dataset, settings.tenants))
+    least = least_requests(dataset, items=newest.items if newest else None, page_size=settings.page_size, chains=chains)
+    return DatasetPlan(dataset=dataset.name, partitions=chains, least_requests=least)

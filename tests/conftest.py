@@ -1,0 +1,122 @@
+"""The real parts that tests share: Azurite, the simulated AvePoint, and services that use both."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from sandbox.avepoint import AvePoint, Credentials, serve
+from sandbox.avepoint.log import Entry
+from sandbox.avepoint.opus import Opus
+from sandbox.azurite import Azurite
+from sandbox.azurite import azurite as running_azurite
+from shared.services import Services, open_services
+from shared.settings import Settings, load_settings
+from shared.storage import Container, Queue, Storage
+
+CLIENT = Credentials("sandbox-client", "sandbox-secret")
+
+
+@dataclass
+class Simulator:
+    """The simulated AvePoint, in this process, behind a real socket."""
+
+    avepoint: AvePoint
+    url: str
+
+    def served(self, resource: str) -> list[bytes]:
+        """Every item of a list, byte for byte."""
+        return [self.avepoint.item(resource, n) for n in range(self.avepoint.item_count(resource))]
+
+    def requests(self, path: str = "*") -> list[Entry]:
+        """What it was asked below ``path``."""
+        return self.avepoint.log.entries(path)
+
+
+@dataclass
+class Clock:
+    """A clock that stands still until it is moved."""
+
+    now: datetime = field(default_factory=lambda: datetime.now(UTC))
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def advance(self, **duration: float) -> None:
+        """Move on by a ``timedelta``."""
+        self.now += timedelta(**duration)
+
+
+@pytest.fixture(scope="session")
+async def azurite(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Azurite]:
+    async with running_azurite(tmp_path_factory.mktemp("azurite") / "azurite.log") as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+async def simulator() -> AsyncIterator[Simulator]:
+    avepoint = AvePoint(credentials=CLIENT)
+    async with serve(avepoint) as url:
+        yield Simulator(avepoint, url)
+
+
+@pytest.fixture
+def avepoint(simulator: Simulator) -> Simulator:
+    """The one simulated AvePoint of all tests, as if it had just been started."""
+    simulator.avepoint.calm()
+    simulator.avepoint.log.clear()
+    simulator.avepoint.opus = Opus(simulator.avepoint.clock)
+    return simulator
+
+
+@pytest.fixture
+def environ(azurite: Azurite, avepoint: Simulator) -> dict[str, str]:
+    """App settings that name the real parts; tests add their own before they open the services."""
+    return {
+        "AVEPOINT_DATA_CENTER": "us",
+        "AVEPOINT_GRAPH_URL": avepoint.url,
+        "AVEPOINT_ENPOWER_URL": f"{avepoint.url}/smp",
+        "AVEPOINT_ELEMENTS_URL": avepoint.url,
+        "AVEPOINT_IDENTITY_URL": avepoint.url,
+        "AVEPOINT_CLIENT_ID": CLIENT.client_id,
+        "AVEPOINT_CLIENT_SECRET": CLIENT.client_secret,
+        "INVENTORY_STORAGE": azurite.connection_string,
+        "HARVEST_ENPOWER_SCHEDULE": "0 0 1 * * *",
+        "HARVEST_GRAPH_SCHEDULE": "0 0 2 * * *",
+        "HARVEST_ELEMENTS_SCHEDULE": "0 0 3 * * *",
+        "SWEEP_SCHEDULE": "0 */10 * * * *",
+    }
+
+
+@pytest.fixture
+def settings(environ: dict[str, str]) -> Settings:
+    return load_settings(environ)
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+async def services(settings: Settings, clock: Clock) -> AsyncIterator[Services]:
+    """Services on the real parts, with empty storage."""
+    opened = await open_services(settings, clock=clock)
+    await _empty(opened.storage)
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+def storage(services: Services) -> Storage:
+    return services.storage
+
+
+async def _empty(storage: Storage) -> None:
+    for container in Container:
+        paths = [blob.path async for blob in storage.list(container, "")]
+        await asyncio.gather(*(storage.delete(container, path) for path in paths))
+    for queue in Queue:
+        await storage._queues.get_queue_client(queue).clear_messages()  # noqa: SLF001 - the app itself never clears a queue
