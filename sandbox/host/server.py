@@ -1,0 +1,189 @@
+"""The host as a process: ``python -m sandbox host``."""
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+import sys
+from argparse import ArgumentParser, Namespace
+from collections.abc import Callable, Coroutine, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final, Protocol, Self
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.routing import Mount
+
+from sandbox.host import http, queues, timers
+from sandbox.host.admin import Admin
+from sandbox.host.errors import StartError
+from sandbox.host.http import HttpFunctions
+from sandbox.host.invocation import Invoker
+from sandbox.host.keys import function_key
+from sandbox.host.outputs import QueueOutputs
+from sandbox.host.queues import QueueListener
+from sandbox.host.runtime import Function, Runtime
+from sandbox.host.settings import HostJson, invisibility_seconds
+from sandbox.host.storage import Queues
+from sandbox.host.timers import Timer
+
+PORT: Final = 7071
+DRAIN_SECONDS: Final = 30.0
+LOG_FORMAT: Final = "%(asctime)s %(levelname)-7s %(name)s: %(message)s"
+
+logger = logging.getLogger(__name__)
+
+
+class Source(Protocol):
+    """What makes a function run by itself."""
+
+    function: Function
+
+    async def run(self, stop: asyncio.Event) -> None: ...
+
+    async def trigger(self, text: str, /) -> None:
+        """Run the function now, with this input."""
+
+
+class Host:
+    """A function app and everything that triggers its functions.
+
+    Args:
+        runtime: the indexed app.
+        host_json: its host.json.
+        environ: the app settings.
+
+    Raises:
+        StartError: a trigger or binding cannot be served; the message names the function.
+    """
+
+    def __init__(self, runtime: Runtime, host_json: HostJson, environ: Mapping[str, str]) -> None:
+        extensions = host_json.extensions
+        self.key = function_key(environ)
+        self._functions = runtime.functions
+        self._prefix = extensions.http.route_prefix
+        self._queues = Queues(environ)
+        outputs = QueueOutputs(self._functions, self._queues, extensions.queues.message_encoding)
+        invoke = Invoker(runtime, outputs, host_json.function_timeout)
+        by_trigger = self._by_trigger(http.TRIGGER, timers.TRIGGER, queues.TRIGGER)
+        self._http = HttpFunctions(by_trigger[http.TRIGGER], prefix=self._prefix, key=self.key, invoke=invoke)
+        self._sources: list[Source] = [Timer(function, environ, invoke) for function in by_trigger[timers.TRIGGER]]
+        self._sources += [
+            QueueListener(
+                function,
+                self._queues.of(function, function.trigger),
+                self._queues.poison_of(function),
+                options=extensions.queues,
+                invisibility_seconds=invisibility_seconds(environ),
+                invoke=invoke,
+            )
+            for function in by_trigger[queues.TRIGGER]
+        ]
+
+    @classmethod
+    async def load(cls, app: Path, environ: Mapping[str, str]) -> Self:
+        """Read host.json of the app in this directory and index its functions; one app a process.
+
+        Raises:
+            StartError: the app cannot start.
+        """
+        host_json = HostJson.read(app)
+        return cls(await Runtime.load(app), host_json, environ)
+
+    async def serve(self, listening: socket.socket, stop: asyncio.Event) -> bool:
+        """Serve until ``stop`` is set, then take no new work and let running invocations finish.
+
+        Returns:
+            Whether they finished in time; those that did not are cut off.
+        """
+        try:
+            async with asyncio.timeout(None) as bound, asyncio.TaskGroup() as work:
+                server = _Server(
+                    uvicorn.Config(self._app(work.create_task), lifespan="off", ws="none", log_config=None)
+                )
+                for source in self._sources:
+                    work.create_task(source.run(stop))
+                work.create_task(server.serve([listening]))
+                await stop.wait()
+                server.should_exit = True
+                bound.reschedule(asyncio.get_running_loop().time() + DRAIN_SECONDS)
+        except TimeoutError:
+            logger.warning("Invocations still ran %.0f s after the end was asked for", DRAIN_SECONDS)
+            return False
+        finally:
+            await self._queues.close()
+        return True
+
+    def _by_trigger(self, *known: str) -> dict[str, list[Function]]:
+        sorted_out: dict[str, list[Function]] = {kind: [] for kind in known}
+        for function in self._functions:
+            kind = function.trigger["type"]
+            if kind not in sorted_out:
+                raise StartError(f"function {function.name}: trigger {kind} is not supported by the local host")
+            sorted_out[kind].append(function)
+        return sorted_out
+
+    def _app(self, spawn: Callable[[Coroutine[None, None, None]], object]) -> Starlette:
+        triggers = {source.function.name: source.trigger for source in self._sources}
+        admin = Admin(self._functions, triggers, prefix=self._prefix, key=self.key, spawn=spawn)
+        return Starlette(routes=[*admin.routes(), Mount("/", app=self._http)])
+
+
+class _Server(uvicorn.Server):
+    """Leaves the signals to the host, which has more to drain than requests."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Declare the options of ``python -m sandbox host``."""
+    parser.add_argument("--port", type=int, default=PORT, help=f"where to listen on 127.0.0.1, default {PORT}")
+    parser.add_argument("--app", type=Path, default=Path(), help="directory of the function app, default this one")
+
+
+def run(args: Namespace) -> int:
+    """Run the host until SIGTERM or SIGINT.
+
+    Returns:
+        The exit status: 0, or 1 when it cannot start.
+    """
+    logging.basicConfig(level=logging.INFO, format=LOG_FORMAT, stream=sys.stderr)
+    for chatty in ("azure", "uvicorn"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
+    try:
+        drained = asyncio.run(_main(args.app.resolve(), args.port))
+    except StartError as error:
+        print(f"{error.details}error: {error}", file=sys.stderr)
+        return 1
+    if not drained:
+        sys.stderr.flush()
+        os._exit(0)  # a function that runs in a thread would keep the process alive
+    return 0
+
+
+async def _main(app: Path, port: int) -> bool:
+    stop = asyncio.Event()
+    host = await Host.load(app, os.environ)
+    listening = _listen(port)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    print(f"Function key: {host.key}")
+    print(f"Host ready: http://127.0.0.1:{listening.getsockname()[1]}", flush=True)
+    return await host.serve(listening, stop)
+
+
+def _listen(port: int) -> socket.socket:
+    # asyncio switches Nagle's delay off only for sockets that say they are TCP, which those of create_server do not
+    listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind(("127.0.0.1", port))
+        listening.listen()
+    except OSError as error:
+        listening.close()
+        raise StartError(f"port {port} of 127.0.0.1 cannot be used: {error.strerror}") from error
+    return listening

@@ -1,0 +1,77 @@
+"""Everything at once: Azurite, the simulated AvePoint and the local Functions host, wired as a deployed app."""
+
+import os
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from secrets import token_urlsafe
+
+from sandbox.azurite import Azurite, azurite
+from sandbox.host.process import RunningHost, running_host
+from sandbox.processes import running, sandbox_command
+
+CLIENT_ID = "sandbox-client"
+SCHEDULES = {
+    "HARVEST_ENPOWER_SCHEDULE": "0 0 1 * * *",
+    "HARVEST_GRAPH_SCHEDULE": "0 0 2 * * *",
+    "HARVEST_ELEMENTS_SCHEDULE": "0 0 3 * * *",
+    "SWEEP_SCHEDULE": "0 */10 * * * *",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """What is running, and the app settings it runs with."""
+
+    azurite: Azurite
+    avepoint_url: str
+    host: RunningHost
+    environ: Mapping[str, str]
+
+
+def app_settings(*, avepoint_url: str, storage: str, secret: str) -> dict[str, str]:
+    """The app settings of an app that uses the simulated AvePoint and Azurite."""
+    return {
+        "AVEPOINT_DATA_CENTER": "us",
+        "AVEPOINT_GRAPH_URL": avepoint_url,
+        "AVEPOINT_ENPOWER_URL": f"{avepoint_url}/smp",
+        "AVEPOINT_ELEMENTS_URL": avepoint_url,
+        "AVEPOINT_IDENTITY_URL": avepoint_url,
+        "AVEPOINT_CLIENT_ID": CLIENT_ID,
+        "AVEPOINT_CLIENT_SECRET": secret,
+        "INVENTORY_STORAGE": storage,
+        "HARVEST_ELEMENTS_DATASETS": "customers",
+        "OPUS_DESTROY_ENABLED": "true",
+        **SCHEDULES,
+    }
+
+
+@asynccontextmanager
+async def running_stack(
+    logs: Path, *, items: int, latency_ms: int = 0, port: int = 0, settings: Mapping[str, str] | None = None
+) -> AsyncIterator[Stack]:
+    """Run everything; it ends, and what it stored is gone, when the context is left.
+
+    Args:
+        logs: directory for the output of the processes.
+        items: how many items each list of the simulated AvePoint holds.
+        latency_ms: how long each of its answers takes at least.
+        port: where the host listens on 127.0.0.1; 0 takes a free one.
+        settings: app settings that go over those of the sandbox.
+
+    Raises:
+        ProcessError: something did not start; the message carries its output.
+    """
+    secret = token_urlsafe()
+    simulation = sandbox_command(
+        *("avepoint", "--port", "0", "--items", str(items), "--latency-ms", str(latency_ms)),
+        *("--client-id", CLIENT_ID, "--client-secret", secret),
+    )
+    async with azurite(logs / "azurite.log") as storage, running(*simulation, log=logs / "avepoint.log") as avepoint:
+        url = (await avepoint.printed(r"^avepoint listening on (\S+)$"))[1]
+        environ = app_settings(avepoint_url=url, storage=storage.connection_string, secret=secret) | dict(
+            settings or {}
+        )
+        async with running_host(log=logs / "host.log", env={**os.environ, **environ}, port=port) as host:
+            yield Stack(storage, url, host, environ)

@@ -1,0 +1,105 @@
+import asyncio
+import socket
+from pathlib import Path
+
+import httpx
+import pytest
+from azure.storage.queue import TextBase64EncodePolicy
+from azure.storage.queue.aio import QueueClient
+
+from sandbox.azurite import Azurite
+from sandbox.host import server
+from sandbox.host.process import running_host
+from sandbox.host.runtime import Function, Outcome, Runtime
+from sandbox.host.server import Host
+from sandbox.host.settings import HostJson
+from tests.sandbox.host.conftest import App, until, write_app
+
+APP = """
+@app.queue_trigger("message", "%QUEUE%", "STORE")
+async def work(message: func.QueueMessage) -> None:
+    record(event="begin", attempt=message.dequeue_count)
+    await asyncio.sleep(float(os.environ["WORK_SECONDS"]))
+    record(event="end", attempt=message.dequeue_count)
+
+@app.route("wait")
+async def wait(req: func.HttpRequest) -> str:
+    record(event="asked")
+    await asyncio.sleep(float(os.environ["WORK_SECONDS"]))
+    return "answered"
+"""
+
+
+@pytest.fixture
+def app(tmp_path: Path) -> App:
+    return write_app(tmp_path, APP)
+
+
+@pytest.fixture
+async def queue(storage: Azurite, request: pytest.FixtureRequest) -> QueueClient:
+    """A queue of this test's own, with one message in it."""
+    name = str(request.node.name).replace("_", "-")[:63].rstrip("-")
+    policy = TextBase64EncodePolicy()
+    client = QueueClient.from_connection_string(storage.connection_string, name, message_encode_policy=policy)
+    await client.create_queue()
+    await client.send_message("x")
+    return client
+
+
+def settings(app: App, storage: Azurite, queue: QueueClient, seconds: float) -> dict[str, str]:
+    return app.environment(
+        STORE=storage.connection_string,
+        QUEUE=queue.queue_name,
+        WORK_SECONDS=str(seconds),
+        SANDBOX_INVISIBILITY_SECONDS="1",
+    )
+
+
+async def test_a_killed_host_leaves_its_message_to_the_next_one(app: App, storage: Azurite, queue: QueueClient) -> None:
+    env = settings(app, storage, queue, seconds=60)
+    async with queue:
+        async with running_host(app=app.path, env=env, log=app.log) as killed:
+            await app.recorded(event="begin")
+            await killed.process.kill()
+        env = settings(app, storage, queue, seconds=0)
+        async with running_host(app=app.path, env=env, log=app.log):
+            (end,) = await app.recorded(event="end")
+    assert end["attempt"] == 2
+
+
+async def test_sigterm_lets_work_finish_and_takes_no_more(app: App, storage: Azurite, queue: QueueClient) -> None:
+    env = settings(app, storage, queue, seconds=1)
+    async with queue, running_host(app=app.path, env=env, log=app.log) as host, httpx.AsyncClient() as client:
+        asked = asyncio.create_task(client.get(f"{host.url}/api/wait?code=k"))
+        await app.recorded(event="asked")
+        await app.recorded(event="begin")
+        stopping = asyncio.create_task(host.process.stop(within=5))
+        await until(lambda: _refused(host.url))
+        await queue.send_message("too late")
+        assert (await asked).text == "answered"
+        assert await stopping == 0
+        assert len(app.records(event="begin")) == len(app.records(event="end")) == 1
+        assert [message.content async for message in queue.receive_messages()] == ["dG9vIGxhdGU="]
+
+
+async def test_what_outlasts_the_drain_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "DRAIN_SECONDS", 0.2)
+    began, stop = asyncio.Event(), asyncio.Event()
+
+    class Endless(Runtime):
+        async def invoke(self, *_: object) -> Outcome:
+            began.set()
+            await asyncio.Event().wait()
+            return Outcome(succeeded=True)
+
+    bindings = ({"type": "timerTrigger", "name": "timer", "schedule": "0 0 0 1 1 *", "runOnStartup": True},)
+    host = Host(Endless((Function("endless", "1", bindings),)), HostJson(version="2.0"), {})
+    serving = asyncio.create_task(host.serve(socket.create_server(("127.0.0.1", 0)), stop))
+    await began.wait()
+    stop.set()
+    assert not await serving
+
+
+def _refused(url: str) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", int(url.rpartition(":")[2]))) != 0
