@@ -1,19 +1,25 @@
-"""The proofs of our identity: from Key Vault, or from the environment where there is no vault."""
+"""Secrets by name, as Key Vault holds them: kept ten minutes, renewed ahead of that, and outliving an outage of it.
 
-import asyncio
-from dataclasses import dataclass
+While the vault is away the last value it gave is served for six hours at most: longer than its outages have been, and
+short enough that a secret somebody took out of use does not live on for a day. A vault that answers and refuses us is
+not away: what it refuses is served for no longer than its ten minutes.
+"""
+
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
 
 from shared.clock import Clock
-from shared.errors import Misconfigured, Problem, Retry
-from shared.settings import Credential, Settings
-
-if TYPE_CHECKING:
-    from azure.core.credentials_async import AsyncTokenCredential
-    from azure.keyvault.secrets.aio import SecretClient
+from shared.errors import AppError, Retry
+from shared.events import log_event
+from shared.refreshing import PAUSE, Held, Refreshing
 
 TIME_TO_LIVE = timedelta(minutes=10)
+RENEWED_AFTER = timedelta(minutes=8)
+KEPT = timedelta(hours=6)
+
+log = logging.getLogger(__name__)
 
 
 class VaultUnavailable(Retry):
@@ -21,75 +27,116 @@ class VaultUnavailable(Retry):
 
 
 @dataclass(frozen=True, slots=True)
-class _Cached:
-    value: str
-    read_at: datetime
+class Secret:
+    """One version of a secret.
+
+    Attributes:
+        expires: When it is meant to be replaced, where the vault was told; the vault goes on serving it.
+    """
+
+    name: str
+    value: str = field(repr=False)
+    version: str
+    expires: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What is known of a secret without asking, and without its value.
+
+    Attributes:
+        read_at: When the vault gave it; ``None`` when it never did.
+        away_since: Since when the value is served from memory because the vault is away.
+        failure: Why the vault does not give it.
+    """
+
+    name: str
+    read_at: datetime | None = None
+    expires: datetime | None = None
+    away_since: datetime | None = None
+    failure: AppError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Outage:
+    since: datetime
+    error: VaultUnavailable
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    secret: Secret
+    at: datetime
 
 
 class Secrets:
-    """Reads secrets by name, remembers each for ten minutes, and asks once however many wait."""
+    """A cache of secrets, one read per name at a time.
 
-    def __init__(self, client: "SecretClient", *, clock: Clock) -> None:
-        self._client = client
+    Args:
+        read: Reads the newest version of a secret; raises ``VaultUnavailable`` when the vault is away.
+    """
+
+    def __init__(self, read: Callable[[str], Awaitable[Secret]], *, clock: Clock) -> None:
+        self._read = read
         self._clock = clock
-        self._cache: dict[str, _Cached] = {}
-        self._lock = asyncio.Lock()
+        self._cache = Refreshing(self._fetch, clock=clock)
+        self._last: dict[str, _Read] = {}
+        self._outages: dict[str, _Outage] = {}
 
-    async def get(self, name: str) -> str:
-        """The newest value of the secret ``name``.
+    async def get(self, name: str) -> Secret:
+        """The secret ``name``, at most ten minutes old unless the vault is away.
 
         Raises:
             Misconfigured: The vault has no such secret, or refuses us.
-            VaultUnavailable: The vault cannot be reached.
+            VaultUnavailable: The vault cannot be reached, and has not been for six hours.
         """
-        async with self._lock:
-            cached = self._cache.get(name)
-            if cached is None or self._clock() - cached.read_at > TIME_TO_LIVE:
-                cached = self._cache[name] = _Cached(await self._read(name), self._clock())
-            return cached.value
+        return await self._cache.get(name)
+
+    async def another(self, refused: Secret) -> Secret | None:
+        """The version that took the place of one that was refused, read past the cache; ``None`` where none did."""
+        self._cache.forget(refused.name, refused)
+        secret = await self._cache.get(refused.name)
+        return secret if secret.value != refused.value else None
+
+    def known(self) -> list[Known]:
+        """What is known of every secret that was asked for."""
+        names = dict.fromkeys([*self._last, *self._cache.failures])
+        return [self._known(name) for name in names]
+
+    def retry_failed(self, *, older_than: timedelta) -> None:
+        """Ask again, in the background, for whatever failed that long ago."""
+        self._cache.retry_failed(older_than=older_than)
 
     async def close(self) -> None:
-        """Close the connections."""
-        await self._client.close()
+        """End the reads under way."""
+        await self._cache.close()
 
-    async def _read(self, name: str) -> str:
-        from azure.core.exceptions import AzureError, ClientAuthenticationError, HttpResponseError
-
+    async def _fetch(self, name: str) -> Held[Secret]:
         try:
-            return (await self._client.get_secret(name)).value or ""
-        except ClientAuthenticationError as error:
-            raise _refused(name, "the identity of the app is not accepted") from error
-        except HttpResponseError as error:
-            if error.status_code == 404:  # noqa: PLR2004 - not found
-                raise _refused(name, "there is no such secret") from error
-            if error.status_code == 403:  # noqa: PLR2004 - forbidden
-                raise _refused(name, "the app may not read it") from error
-            raise VaultUnavailable(f"Key Vault answered {error.status_code} for the secret {name}") from error
-        except AzureError as error:
-            raise VaultUnavailable(f"Key Vault cannot be reached: {type(error).__name__}") from error
+            secret = await self._read(name)
+        except VaultUnavailable as error:
+            return self._from_memory(name, error)
+        now = self._clock()
+        if self._outages.pop(name, None):
+            log_event(log, "vault.back", entry=name)
+        self._last[name] = _Read(secret, now)
+        return Held(secret, now + RENEWED_AFTER, now + TIME_TO_LIVE)
 
+    def _from_memory(self, name: str, error: VaultUnavailable) -> Held[Secret]:
+        now = self._clock()
+        last = self._last.get(name)
+        if last is None or now >= last.at + KEPT:
+            raise error
+        outage = self._outages.setdefault(name, _Outage(now, error))
+        log_event(log, "vault.away", logging.WARNING, entry=name, since=outage.since, error=error)
+        return Held(last.secret, now + PAUSE, last.at + KEPT)
 
-def open_secrets(settings: Settings, credential: "AsyncTokenCredential", *, clock: Clock) -> Secrets | None:
-    """The vault of the settings, or ``None`` where the environment holds the secrets."""
-    from azure.keyvault.secrets.aio import SecretClient
-
-    return Secrets(SecretClient(settings.key_vault_url, credential), clock=clock) if settings.key_vault_url else None
-
-
-async def client_secret(credential: Credential, secrets: Secrets | None) -> str:
-    """The client secret of an app registration.
-
-    Raises:
-        Misconfigured: There is none.
-        VaultUnavailable: The vault cannot be reached.
-    """
-    if secrets is not None and credential.secret_name is not None:
-        return await secrets.get(credential.secret_name)
-    if credential.secret is not None:
-        return credential.secret.get_secret_value()
-    raise AssertionError("validated settings name a secret")
-
-
-def _refused(name: str, reason: str) -> Misconfigured:
-    remedy = f"Check that the vault holds the secret {name} and that the app has the role Key Vault Secrets User."
-    return Misconfigured([Problem("KEY_VAULT_URL", f"cannot read the secret {name}: {reason}", remedy)])
+    def _known(self, name: str) -> Known:
+        last, outage, failure = self._last.get(name), self._outages.get(name), self._cache.failures.get(name)
+        return Known(
+            name,
+            read_at=last.at if last else None,
+            expires=last.secret.expires if last else None,
+            away_since=outage.since if outage and not failure else None,
+            failure=failure.error if failure else outage.error if outage else None,
+        )

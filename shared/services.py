@@ -2,19 +2,26 @@
 
 import asyncio
 import random
-from collections.abc import Mapping
+import ssl
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
 from shared.avepoint.platform import Registration
-from shared.clock import Clock, utc_now
-from shared.secrets import Secrets, client_secret, open_secrets
+from shared.budget import Budget, Limits
+from shared.clock import Clock, Sleep, utc_now
+from shared.proofs import Proofs
+from shared.redaction import redact_logs
+from shared.secrets import Secrets
 from shared.settings import Settings, load_settings
 from shared.storage import Storage, open_storage
 from shared.throttling import Throttle
+from shared.tls import client_context
 from shared.tokens import Tokens
-from shared.transport import Transport, Wire
+from shared.transport import Transport
+from shared.wire import Wire
 
 if TYPE_CHECKING:
     from azure.core.credentials_async import AsyncTokenCredential
@@ -30,13 +37,13 @@ class Services:
     clock: Clock
     wire: Wire
     secrets: Secrets | None
+    proofs: Proofs
+    tokens: Tokens
+    opened: AsyncExitStack
 
     async def close(self) -> None:
-        """Close all connections."""
-        await self.wire.close()
-        await self.storage.close()
-        if self.secrets is not None:
-            await self.secrets.close()
+        """End what runs in the background and close all connections."""
+        await self.opened.aclose()
 
 
 _opening: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Task[Services]] = WeakKeyDictionary()
@@ -56,37 +63,75 @@ async def services() -> Services:
     return await asyncio.shield(opening)
 
 
-async def open_services(settings: Settings, *, clock: Clock = utc_now) -> Services:
+async def open_services(settings: Settings, *, clock: Clock = utc_now, sleep: Sleep = asyncio.sleep) -> Services:
     """Build the services for ``settings`` and create the containers and queues that are missing."""
-    identity = _identity(settings)
-    secrets = open_secrets(settings, identity, clock=clock) if identity is not None else None
-    storage = open_storage(settings, identity)
-    wire = Wire(ssl_cert_file=settings.ssl_cert_file)
-
-    async def proof(registration: Registration) -> Mapping[str, str]:
-        credential = settings.credential(registration)
-        return {"client_id": credential.client_id, "client_secret": await client_secret(credential, secrets)}
-
-    tokens = Tokens(settings.identity_url, proof=proof, post=wire.post_form, clock=clock, random=random.random)
-    throttle = Throttle(concurrency=settings.throttle_concurrency, clock=clock, sleep=asyncio.sleep)
-    transport = Transport(
-        wire.exchange, tokens=tokens, throttle=throttle, clock=clock, sleep=asyncio.sleep, random=random.random
-    )
-    opened = Services(settings, storage, transport, clock, wire, secrets)
-    try:
+    redact_logs()
+    async with AsyncExitStack() as opened:
+        tls = client_context(settings.ssl_cert_file)
+        identity = _identity(settings, tls, opened)
+        secrets = _secrets(settings, identity, tls, opened, clock=clock)
+        storage = open_storage(settings, identity, tls)
+        opened.push_async_callback(storage.close)
+        wire = Wire(tls)
+        opened.push_async_callback(wire.close)
+        proofs = Proofs(settings, secrets, clock=clock)
+        tokens = Tokens(settings.identity_url, proofs=proofs, post=wire.post_form, clock=clock, random=random.random)
+        opened.push_async_callback(tokens.close)
+        transport = Transport(
+            wire.exchange,
+            tokens=tokens,
+            throttle=Throttle(
+                concurrency=settings.throttle_concurrency, clock=clock, sleep=sleep, random=random.random
+            ),
+            budget=_budget(settings, storage, clock=clock, sleep=sleep),
+            clock=clock,
+            sleep=sleep,
+            random=random.random,
+        )
         await storage.prepare()
-    except BaseException:  # whatever happens, nothing stays open behind a failed start
-        await opened.close()
-        raise
-    return opened
+        return Services(settings, storage, transport, clock, wire, secrets, proofs, tokens, opened.pop_all())
 
 
-def _identity(settings: Settings) -> "AsyncTokenCredential | None":
-    """The identity of the app, where anything needs one: the managed identity in Azure, the developer's on a laptop."""
+def _budget(settings: Settings, storage: Storage, *, clock: Clock, sleep: Sleep) -> Budget:
+    """The request budget that all instances share."""
+    limits = Limits(
+        requests=settings.throttle_requests,
+        window=timedelta(seconds=settings.throttle_window_seconds),
+        reserved_percent=settings.throttle_reserved_percent,
+    )
+
+    def client_id(registration: Registration) -> str:
+        return settings.credential(registration).client_id
+
+    return Budget(storage, limits, client_id=client_id, clock=clock, sleep=sleep, random=random.random)
+
+
+def _identity(settings: Settings, tls: ssl.SSLContext, opened: AsyncExitStack) -> "AsyncTokenCredential | None":
+    """The identity of the app, where anything needs one."""
     if settings.storage_connection_string is not None and settings.key_vault_url is None:
         return None
-    from azure.identity.aio import DefaultAzureCredential, ManagedIdentityCredential
+    from shared.azure import open_identity
 
-    if settings.storage_credential == "managedidentity":
-        return ManagedIdentityCredential(client_id=settings.storage_client_id)
-    return DefaultAzureCredential()
+    identity = open_identity(settings, tls)
+    opened.push_async_callback(identity.close)
+    return identity
+
+
+def _secrets(
+    settings: Settings,
+    identity: "AsyncTokenCredential | None",
+    tls: ssl.SSLContext,
+    opened: AsyncExitStack,
+    *,
+    clock: Clock,
+) -> Secrets | None:
+    """The secrets of the vault, or ``None`` where the settings hold them."""
+    if settings.key_vault_url is None or identity is None:
+        return None
+    from shared.vault import open_vault
+
+    vault = open_vault(settings.key_vault_url, identity, tls)
+    opened.push_async_callback(vault.close)
+    secrets = Secrets(vault.read, clock=clock)
+    opened.push_async_callback(secrets.close)
+    return secrets

@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING
 from shared.errors import Conflict, Misconfigured, Problem, StorageUnavailable
 
 if TYPE_CHECKING:
+    from ssl import SSLContext
+
     from azure.core.credentials_async import AsyncTokenCredential
     from azure.storage.blob.aio import BlobClient, BlobServiceClient
     from azure.storage.queue.aio import QueueServiceClient
@@ -190,17 +192,19 @@ class Storage:
         return str(answer["etag"])
 
 
-def open_storage(settings: "Settings", credential: "AsyncTokenCredential | None") -> Storage:
+def open_storage(settings: "Settings", credential: "AsyncTokenCredential | None", tls: "SSLContext") -> Storage:
     """The storage account of the settings; ``credential`` is used when they name addresses instead of keys."""
     from azure.storage.blob.aio import BlobServiceClient
     from azure.storage.queue.aio import QueueServiceClient
+
+    from shared.azure import azure_transport
 
     if settings.storage_connection_string is not None:
         connection = settings.storage_connection_string.get_secret_value()
         try:
             return Storage(
-                BlobServiceClient.from_connection_string(connection),
-                QueueServiceClient.from_connection_string(connection),
+                BlobServiceClient.from_connection_string(connection, transport=azure_transport(tls)),
+                QueueServiceClient.from_connection_string(connection, transport=azure_transport(tls)),
             )
         except ValueError as error:
             problem = Problem(
@@ -210,7 +214,10 @@ def open_storage(settings: "Settings", credential: "AsyncTokenCredential | None"
     blob_url, queue_url = settings.storage_blob_url, settings.storage_queue_url
     if blob_url is None or queue_url is None:
         raise AssertionError("validated settings name a storage account")
-    return Storage(BlobServiceClient(blob_url, credential), QueueServiceClient(queue_url, credential))
+    return Storage(
+        BlobServiceClient(blob_url, credential, transport=azure_transport(tls)),
+        QueueServiceClient(queue_url, credential, transport=azure_transport(tls)),
+    )
 
 
 def _block_id(block: int) -> str:

@@ -1,21 +1,15 @@
-"""Requests to AvePoint: the one place that knows httpx.
-
-``Wire`` moves bytes; ``Transport`` adds what every request needs: a token, a place in the queue, patience, and errors
-that say what the caller can do.
-"""
+"""Requests to AvePoint: each with a token, a place in the queue, a share of the budget, patience, and typed errors."""
 
 import logging
-import ssl
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from http import HTTPStatus
 from urllib.parse import urlsplit
 
-import httpx
-from isal import isal_zlib
-
 from shared.avepoint.request import Answer, Request
+from shared.budget import Budget, Caller
 from shared.clock import Clock, Sleep
 from shared.errors import (
     AppError,
@@ -23,104 +17,63 @@ from shared.errors import (
     Gone,
     Interrupted,
     Rejected,
+    Retry,
     Throttled,
     Unauthorized,
     Unreachable,
     UpstreamFailed,
 )
+from shared.events import log_event
 from shared.redaction import excerpt, redacted_url
-from shared.throttling import PATIENCE, Throttle, backoff, retry_after
+from shared.throttling import Patience, Throttle, backoff, retry_after
 from shared.tokens import Tokens
-from shared.version import VERSION
+from shared.wire import REQUEST_ID
 
 ATTEMPTS = 5
-BODY_CEILING = 256 * 1024 * 1024
-"""No page of AvePoint comes near 256 MiB; an answer that does is an error."""
 
 _OK = frozenset({200})
-_TIMEOUT = httpx.Timeout(connect=10, read=90, write=30, pool=None)
-_GZIP = 16 + 15
+_ASKS_FOR_PATIENCE = frozenset({429, 503})
+_CHECK_URLS = "Check the AVEPOINT_*_URL settings, and that no proxy answers instead of AvePoint."
 
 log = logging.getLogger(__name__)
+
+type Exchange = Callable[[str, str, Mapping[str, str], bytes | None], Awaitable[Answer]]
+"""Sends method, URL, headers and body as one HTTP request and returns the answer, whatever its status."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """An accepted answer, and what it took to get it."""
+    """An accepted answer, and what it took to get it: requests sent in vain, and time slept."""
 
     answer: Answer
     retries: int
     waited: timedelta
 
 
-type Exchange = Callable[[str, str, Mapping[str, str], bytes | None], Awaitable[Answer]]
-"""Sends method, URL, headers and body as one HTTP request and returns the answer, whatever its status."""
+@dataclass(slots=True)
+class _Errand:
+    """What one call of ``Transport.send`` is about, and what it has taken so far."""
+
+    request: Request
+    accept: frozenset[int]
+    repeatable: bool
+    caller: Caller
+    patience: Patience
+    sent: int = 0
 
 
-class Wire:
-    """One pooled HTTP client for the life of the process and event loop.
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """One answer, with what is needed to judge it; ``until`` is set when it asks for patience."""
 
-    Args:
-        ssl_cert_file: A PEM bundle to trust beside the system's.
-    """
-
-    def __init__(self, *, ssl_cert_file: str | None = None) -> None:
-        context = ssl.create_default_context()
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
-        if ssl_cert_file:
-            context.load_verify_locations(ssl_cert_file)
-        self._client = httpx.AsyncClient(
-            verify=context,
-            timeout=_TIMEOUT,
-            limits=httpx.Limits(max_connections=None, max_keepalive_connections=32, keepalive_expiry=30),
-            headers={"User-Agent": f"avepoint-functions/{VERSION}", "Accept-Encoding": "gzip"},
-            follow_redirects=False,
-        )
-
-    async def exchange(self, method: str, url: str, headers: Mapping[str, str], body: bytes | None) -> Answer:
-        """Send one request and read its answer to the end.
-
-        Raises:
-            Unreachable: There was no connection: nothing was sent.
-            Interrupted: The answer was lost, or came without its end.
-            BadAnswer: The answer is larger than 256 MiB.
-        """
-        try:
-            async with self._client.stream(method, url, headers=dict(headers), content=body) as response:
-                return Answer(response.status_code, response.headers, await _read(response))
-        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError) as error:
-            raise Unreachable(f"no connection to {redacted_url(url)}: {type(error).__name__}") from error
-        except httpx.HTTPError as error:
-            raise Interrupted(f"{method} {redacted_url(url)} lost its answer: {type(error).__name__}") from error
-
-    async def post_form(self, url: str, form: Mapping[str, str]) -> Answer:
-        """Post a form, as the identity service wants it; raises what ``exchange`` raises."""
-        request = self._client.build_request("POST", url, data=dict(form))
-        return await self.exchange("POST", url, {"Content-Type": request.headers["Content-Type"]}, request.content)
-
-    async def close(self) -> None:
-        """Close the connections."""
-        await self._client.aclose()
-
-
-async def _read(response: httpx.Response) -> bytes:
-    """The whole body, decompressed; a gzip stream without its end is an interrupted answer."""
-    chunks: list[bytes] = []
-    size = 0
-    inflate = isal_zlib.decompressobj(_GZIP) if response.headers.get("content-encoding") == "gzip" else None
-    async for raw in response.aiter_raw():
-        chunk = inflate.decompress(raw) if inflate else raw
-        chunks.append(chunk)
-        size += len(chunk)
-        if size > BODY_CEILING:
-            raise BadAnswer(f"{redacted_url(str(response.url))} answered more than {BODY_CEILING} bytes")
-    if inflate and not inflate.eof and size:
-        raise Interrupted(f"{redacted_url(str(response.url))} answered a gzip stream without its end")
-    return b"".join(chunks)
+    answer: Answer
+    request_id: str
+    token: str
+    until: datetime | None
 
 
 class Transport:
-    """Sends requests under the right token, with patience and with typed errors."""
+    """Sends requests under the right token, within the budget, with patience and with typed errors."""
 
     def __init__(
         self,
@@ -128,6 +81,7 @@ class Transport:
         *,
         tokens: Tokens,
         throttle: Throttle,
+        budget: Budget,
         clock: Clock,
         sleep: Sleep,
         random: Callable[[], float],
@@ -135,109 +89,145 @@ class Transport:
         self._exchange = exchange
         self._tokens = tokens
         self._throttle = throttle
+        self._budget = budget
         self._clock = clock
         self._sleep = sleep
         self._random = random
 
-    async def send(self, request: Request, *, accept: frozenset[int] = _OK, repeatable: bool = True) -> Reply:
+    async def send(
+        self,
+        request: Request,
+        *,
+        accept: frozenset[int] = _OK,
+        repeatable: bool = True,
+        caller: Caller = "harvest",
+    ) -> Reply:
         """Send a request until it is answered with one of the statuses in ``accept``.
 
         What was certainly not executed (429, no connection, 401 with an old token) is always tried again; what may
-        have been (5xx, a lost answer) only when ``repeatable``.
+        have been (5xx, a lost answer) only when ``repeatable``. It ends after ``ATTEMPTS``, or when ``PATIENCE`` is
+        used up, with the error of the last attempt.
+
+        Args:
+            caller: ``http`` when somebody waits in a flow: for them a share of the budget is reserved.
 
         Raises:
-            Throttled: AvePoint wants a wait that is longer than ``PATIENCE``, or has asked for patience too often.
-            Unreachable, Interrupted, UpstreamFailed: It did not work after all attempts.
-            Gone, Unauthorized, Rejected, BadAnswer: Asking again will not help.
+            Throttled: AvePoint, or the budget, wants a wait that is too long to be slept here.
+            Unreachable, Interrupted, UpstreamFailed: It did not work.
+            Gone, Unauthorized, Rejected, BadAnswer, BrokenChain: Asking again will not help.
         """
-        waited = timedelta(0)
-        refused = False
-        attempt = 0
-        while True:
-            attempt += 1
+        errand = _Errand(request, accept, repeatable, caller, Patience(self._sleep))
+        for attempt in range(1, ATTEMPTS):
             try:
-                return Reply(await self._attempt(request, accept), attempt - 1, waited)
-            except _TokenRefused as error:
-                if refused:
-                    raise Unauthorized(str(error), remedy=error.remedy) from None
-                refused = True
+                return await self._attempt(errand)
             except (Throttled, Unreachable, Interrupted, UpstreamFailed) as error:
-                wait = self._patience(error, attempt, repeatable=repeatable)
-                await self._sleep(wait.total_seconds())
-                waited += wait
+                await self._rest(errand, attempt, error)
+        return await self._attempt(errand)
 
-    def _patience(
-        self, error: Throttled | Unreachable | Interrupted | UpstreamFailed, attempt: int, *, repeatable: bool
-    ) -> timedelta:
-        """How long to sleep before the next attempt; raises when there should be none here and now."""
-        if not repeatable and isinstance(error, Interrupted | UpstreamFailed):
+    async def _rest(
+        self, errand: _Errand, attempt: int, error: Throttled | Unreachable | Interrupted | UpstreamFailed
+    ) -> None:
+        """Sleep before the next attempt; raises ``error`` when there should be none here and now."""
+        if not errand.repeatable and isinstance(error, Interrupted | UpstreamFailed):
             raise error
-        if isinstance(error, Throttled):
-            wait = error.until - self._clock()
-            if attempt >= ATTEMPTS or wait > PATIENCE:
-                raise error
-        else:
-            wait = backoff(attempt, random=self._random)
-            if attempt >= ATTEMPTS:
-                raise error
-        log.info("transport.retrying", extra={"attempt": attempt, "wait": wait.total_seconds(), "error": str(error)})
-        return max(wait, timedelta(0))
+        wait = error.until - self._clock() if isinstance(error, Throttled) else backoff(attempt, random=self._random)
+        log_event(log, "transport.resting", attempt=attempt, seconds=wait.total_seconds(), reason=error)
+        await errand.patience.rest(wait, error)
 
-    async def _attempt(self, request: Request, accept: frozenset[int]) -> Answer:
-        origin = origin_of(request.url)
-        async with self._throttle.admitted(origin):
-            token = await self._token(request)
-            request_id = str(uuid.uuid4())
-            headers = {"Authorization": f"Bearer {token}", "x-ms-client-request-id": request_id}
-            if request.body is not None:
-                headers["Content-Type"] = "application/json"
+    async def _attempt(self, errand: _Errand) -> Reply:
+        """Ask, and once more with a new token if the old one is refused."""
+        asked = await self._ask(errand)
+        if asked.answer.status == HTTPStatus.UNAUTHORIZED:
+            self._tokens.forget(errand.request.registration, errand.request.scope, asked.token)
+            asked = await self._ask(errand)
+        if asked.answer.status not in errand.accept or _is_markup(asked.answer.body):
+            raise _decipher(errand, asked)
+        return Reply(asked.answer, errand.sent - 1, errand.patience.waited)
+
+    async def _ask(self, errand: _Errand) -> _Asked:
+        request, origin = errand.request, origin_of(errand.request.url)
+        token = await self._token(request)
+        request_id = str(uuid.uuid4())
+        headers = {"Authorization": f"Bearer {token}", REQUEST_ID: request_id}
+        if request.body is not None:
+            headers["Content-Type"] = "application/json"
+        async with self._throttle.admitted(origin) as turn:
+            await self._budget.spend(request.registration, origin, errand.caller)
+            errand.sent += 1
             answer = await self._exchange(request.method, request.url, headers, request.body)
-        if answer.status in accept:
-            return answer
-        error = _decipher(request, answer, request_id=request_id, now=self._clock(), jitter=self._random())
-        if isinstance(error, Throttled):
-            self._throttle.pause(origin, error.until)
-        if isinstance(error, _TokenRefused):
-            self._tokens.forget(request.registration, request.scope, token)
-        raise error
+        _log_answer(request, request_id, answer)
+        return _Asked(answer, request_id, token, await self._heed(request, origin, turn, answer))
 
     async def _token(self, request: Request) -> str:
         """A token for ``request``; while there is none, the request itself is not sent."""
         try:
             return await self._tokens.get(request.registration, request.scope)
-        except (Interrupted, UpstreamFailed) as error:
-            raise Unreachable(f"no token for {request.method} {redacted_url(request.url)}: {error}") from error
+        except (Retry, BadAnswer) as error:
+            what = f"{request.method} {redacted_url(request.url)}"
+            raise Unreachable(f"no token for {what}: {error}", remedy=error.remedy) from error
 
-
-class _TokenRefused(Unauthorized):
-    """AvePoint answered 401: the token may be too old."""
+    async def _heed(self, request: Request, origin: str, turn: int, answer: Answer) -> datetime | None:
+        """Ask faster or more slowly from now on, here and in all other instances."""
+        if answer.status not in _ASKS_FOR_PATIENCE:
+            self._throttle.served(origin, turn)
+            return None
+        wait = retry_after(answer.headers.get("retry-after"), self._clock())
+        until = self._throttle.refused(origin, turn, wait)
+        await self._budget.postpone(request.registration, origin, until)
+        return until
 
 
 def origin_of(url: str) -> str:
-    """Scheme, host and port of ``url``."""
+    """Scheme, host and port of ``url``, in lower case."""
     parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc}"
+    return f"{parts.scheme}://{parts.netloc.lower()}"
 
 
-def _decipher(request: Request, answer: Answer, *, request_id: str, now: datetime, jitter: float) -> AppError:
-    """The error that an answer outside the accepted ones means."""
-    status = answer.status
-    message = (
-        f"{request.method} {redacted_url(request.url)} answered {status} (request {request_id}): {excerpt(answer.body)}"
+def _log_answer(request: Request, request_id: str, answer: Answer) -> None:
+    log_event(
+        log,
+        "transport.answered",
+        logging.DEBUG,
+        method=request.method,
+        url=redacted_url(request.url),
+        status=answer.status,
+        bytes=len(answer.body),
+        request=request_id,
     )
-    wait = retry_after(answer.headers.get("retry-after"), now)
+
+
+def _is_markup(body: bytes) -> bool:
+    """Whether an answer is a page for people: no JSON begins with ``<``."""
+    return body[:64].removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"<")
+
+
+def _decipher(errand: _Errand, asked: _Asked) -> AppError:
+    """The error that an answer means."""
+    request, status = errand.request, asked.answer.status
+    message = _message(request, asked)
     match status:
+        case _ if 200 <= status < 300 or status in errand.accept:  # noqa: PLR2004 - success, but not as expected
+            return BadAnswer(message, remedy=_CHECK_URLS)
         case 401:
-            return _TokenRefused(message, remedy="Check the app registration in AvePoint: its tokens are refused.")
+            return Unauthorized(message, remedy="Check the app registration in AvePoint: its tokens are refused.")
         case 403:
             return Unauthorized(message, remedy=f"Grant the app registration the permission {request.scope}.")
         case 404 | 410:
             return Gone(message, status=status)
-        case 429:
-            return Throttled(message, until=now + (wait or backoff(3, random=lambda: jitter)))
-        case 503 if wait is not None and request.method == "GET":
-            return Throttled(message, until=now + wait)
-        case _ if status >= 500:  # noqa: PLR2004 - server error
+        case 429 | 503 if asked.until is not None and (status == 429 or errand.repeatable):  # noqa: PLR2004 - 429: never executed
+            return Throttled(message, until=asked.until)
+        case _ if status >= 500 or status == HTTPStatus.REQUEST_TIMEOUT:  # noqa: PLR2004 - server error
             return UpstreamFailed(message, status=status)
+        case _ if status < 400:  # noqa: PLR2004 - redirection
+            return Rejected(
+                message, status=status, remedy="Redirects are not followed: check the AVEPOINT_*_URL settings."
+            )
         case _:
             return Rejected(message, status=status, remedy="AvePoint does not accept this request.")
+
+
+def _message(request: Request, asked: _Asked) -> str:
+    theirs = asked.answer.headers.get("request-id")
+    ids = f"request {asked.request_id}" + (f", AvePoint's {theirs}" if theirs else "")
+    url = redacted_url(request.url)
+    return f"{request.method} {url} answered {asked.answer.status} ({ids}): {excerpt(asked.answer.body)}".rstrip(": ")

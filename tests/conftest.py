@@ -8,15 +8,18 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from sandbox.avepoint import AvePoint, Credentials, serve
+from sandbox.avepoint.faults import Rule
 from sandbox.avepoint.log import Entry
 from sandbox.avepoint.opus import Opus
 from sandbox.azurite import Azurite
 from sandbox.azurite import azurite as running_azurite
+from sandbox.stack import CLIENT_ID
+from sandbox.stack import app_settings as sandbox_settings
 from shared.services import Services, open_services
 from shared.settings import Settings, load_settings
 from shared.storage import Container, Queue, Storage
 
-CLIENT = Credentials("sandbox-client", "sandbox-secret")
+CLIENT = Credentials(CLIENT_ID, "sandbox-secret")
 
 
 @dataclass
@@ -29,6 +32,10 @@ class Simulator:
     def served(self, resource: str) -> list[bytes]:
         """Every item of a list, byte for byte."""
         return [self.avepoint.item(resource, n) for n in range(self.avepoint.item_count(resource))]
+
+    def fault(self, **rule: object) -> None:
+        """Set a fault, worded as ``POST /_sandbox/faults`` has it."""
+        self.avepoint.faults.add([Rule.model_validate(rule)])
 
     def requests(self, path: str = "*") -> list[Entry]:
         """What it was asked below ``path``."""
@@ -47,6 +54,11 @@ class Clock:
     def advance(self, **duration: float) -> None:
         """Move on by a ``timedelta``."""
         self.now += timedelta(**duration)
+
+    async def sleep(self, seconds: float) -> None:
+        """Move on instead of waiting."""
+        self.advance(seconds=seconds)
+        await asyncio.sleep(0)
 
 
 @pytest.fixture(scope="session")
@@ -74,20 +86,12 @@ def avepoint(simulator: Simulator) -> Simulator:
 @pytest.fixture
 def environ(azurite: Azurite, avepoint: Simulator) -> dict[str, str]:
     """App settings that name the real parts; tests add their own before they open the services."""
-    return {
-        "AVEPOINT_DATA_CENTER": "us",
-        "AVEPOINT_GRAPH_URL": avepoint.url,
-        "AVEPOINT_ENPOWER_URL": f"{avepoint.url}/smp",
-        "AVEPOINT_ELEMENTS_URL": avepoint.url,
-        "AVEPOINT_IDENTITY_URL": avepoint.url,
-        "AVEPOINT_CLIENT_ID": CLIENT.client_id,
-        "AVEPOINT_CLIENT_SECRET": CLIENT.client_secret,
-        "INVENTORY_STORAGE": azurite.connection_string,
-        "HARVEST_ENPOWER_SCHEDULE": "0 0 1 * * *",
-        "HARVEST_GRAPH_SCHEDULE": "0 0 2 * * *",
-        "HARVEST_ELEMENTS_SCHEDULE": "0 0 3 * * *",
-        "SWEEP_SCHEDULE": "0 */10 * * * *",
-    }
+    return app_settings(azurite, avepoint)
+
+
+def app_settings(azurite: Azurite, simulator: Simulator) -> dict[str, str]:
+    """The app settings of an app on the real parts."""
+    return sandbox_settings(avepoint_url=simulator.url, storage=azurite.connection_string, secret=CLIENT.client_secret)
 
 
 @pytest.fixture
@@ -103,7 +107,7 @@ def clock() -> Clock:
 @pytest.fixture
 async def services(settings: Settings, clock: Clock) -> AsyncIterator[Services]:
     """Services on the real parts, with empty storage."""
-    opened = await open_services(settings, clock=clock)
+    opened = await open_services(settings, clock=clock, sleep=clock.sleep)
     await _empty(opened.storage)
     yield opened
     await opened.close()

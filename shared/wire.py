@@ -1,0 +1,131 @@
+"""One HTTP exchange: the one place that knows httpx."""
+
+import asyncio
+import ssl
+import uuid
+from collections.abc import Mapping
+from http.cookiejar import CookieJar, DefaultCookiePolicy
+from urllib.parse import urlencode
+
+import httpx
+from isal import isal_zlib
+
+from shared.avepoint.request import Answer
+from shared.errors import BadAnswer, BrokenChain, Interrupted, Unreachable
+from shared.redaction import redacted, redacted_url
+from shared.version import VERSION
+
+BODY_CEILING = 256 * 1024 * 1024
+"""No page of AvePoint comes near 256 MiB; an answer that does is an error."""
+
+ANSWER_SECONDS = 300
+"""The longest time from the first byte of a request to the last byte of its answer."""
+
+REQUEST_ID = "x-ms-client-request-id"
+"""The header under which Microsoft's and AvePoint's services log whose request it was."""
+
+_TIMEOUT = httpx.Timeout(connect=10, read=90, write=30, pool=None)
+_GZIP = 16 + 15
+_NO_CONNECTION = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
+_CHECK_NETWORK = (
+    "Check the AVEPOINT_*_URL settings, DNS, firewall and proxy, and SSL_CERT_FILE where a proxy opens TLS connections."
+)
+
+
+class Wire:
+    """One pooled HTTP client for the life of the process and event loop. It keeps no cookies and follows no redirects.
+
+    Proxies are those of the environment (``HTTPS_PROXY``, ``NO_PROXY``).
+
+    Args:
+        tls: Whom to trust, and which protocol to speak at least.
+    """
+
+    def __init__(self, tls: ssl.SSLContext) -> None:
+        self._client = httpx.AsyncClient(
+            verify=tls,
+            timeout=_TIMEOUT,
+            limits=httpx.Limits(max_connections=None, max_keepalive_connections=32, keepalive_expiry=30),
+            headers={"User-Agent": f"avepoint-functions/{VERSION}", "Accept-Encoding": "gzip"},
+            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
+            follow_redirects=False,
+        )
+
+    async def exchange(self, method: str, url: str, headers: Mapping[str, str], body: bytes | None) -> Answer:
+        """Send one request and read its answer to the end.
+
+        Raises:
+            Unreachable: There was no connection: nothing was sent.
+            Interrupted: The answer was lost, late, damaged, or came without its end.
+            BadAnswer: The answer is larger than 256 MiB, or encoded in a way nobody asked for.
+            BrokenChain: ``url`` is none.
+        """
+        what = f"{method} {redacted_url(url)} (request {headers.get(REQUEST_ID, 'without id')})"
+        try:
+            async with (
+                asyncio.timeout(ANSWER_SECONDS),
+                self._client.stream(method, url, headers=dict(headers), content=body) as response,
+            ):
+                return Answer(response.status_code, response.headers, await _read(response, what))
+        # No error of httpx is chained: it holds the request, and so the token.
+        except _NO_CONNECTION as error:
+            raise Unreachable(f"no connection for {what}: {_reason(error)}", remedy=_CHECK_NETWORK) from None
+        except httpx.HTTPError as error:
+            raise Interrupted(f"the answer to {what} was lost: {_reason(error)}") from None
+        except TimeoutError:
+            raise Interrupted(f"the answer to {what} took more than {ANSWER_SECONDS} s") from None
+        except httpx.InvalidURL as error:
+            raise BrokenChain(f"{what} has an address that is none: {_reason(error)}") from None
+
+    async def post_form(self, url: str, form: Mapping[str, str]) -> Answer:
+        """Post a form, as the identity service wants it; raises what ``exchange`` raises."""
+        headers = {REQUEST_ID: str(uuid.uuid4()), "Content-Type": "application/x-www-form-urlencoded"}
+        return await self.exchange("POST", url, headers, urlencode(form).encode())
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._client.aclose()
+
+
+def _reason(error: Exception) -> str:
+    return f"{type(error).__name__} {redacted(str(error))}".rstrip()
+
+
+async def _read(response: httpx.Response, what: str) -> bytes:
+    """The whole body, decompressed."""
+    encoding = response.headers.get("content-encoding", "identity").strip().lower()
+    if encoding not in {"identity", "gzip"}:
+        raise BadAnswer(f"the answer to {what} is encoded as {encoding[:40]!r}; only gzip was asked for")
+    gunzip = _Gunzip() if encoding == "gzip" else None
+    chunks: list[bytes] = []
+    size = 0
+    try:
+        async for raw in response.aiter_raw():
+            chunk = gunzip.inflated(raw) if gunzip else raw
+            chunks.append(chunk)
+            size += len(chunk)
+            if size > BODY_CEILING:
+                raise BadAnswer(f"the answer to {what} has more than {BODY_CEILING} bytes")
+    except isal_zlib.error as error:  # type: ignore[misc]  # the stub calls the class an instance
+        raise Interrupted(f"the answer to {what} is a damaged gzip stream: {error}") from None
+    if gunzip and not gunzip.is_whole:
+        raise Interrupted(f"the answer to {what} is a gzip stream without its end")
+    return b"".join(chunks)
+
+
+class _Gunzip:
+    """Inflates a gzip stream of any number of members."""
+
+    def __init__(self) -> None:
+        self._member = isal_zlib.decompressobj(_GZIP)
+        self.is_whole = True
+
+    def inflated(self, raw: bytes) -> bytes:
+        chunks: list[bytes] = []
+        while raw:
+            if self._member.eof:
+                self._member = isal_zlib.decompressobj(_GZIP)
+            chunks.append(self._member.decompress(raw))
+            self.is_whole = self._member.eof
+            raw = self._member.unused_data
+        return b"".join(chunks)

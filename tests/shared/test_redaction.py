@@ -1,0 +1,211 @@
+"""No secret gets into a message or a log line, whatever writes it."""
+
+import io
+import json
+import logging
+import ssl
+from collections.abc import Iterator
+from urllib.parse import quote
+
+import httpx
+import pytest
+import respx
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.errors import AppError
+from shared.events import log_event
+from shared.redaction import excerpt, redact_logs, redacted, redacted_url
+from shared.wire import Wire
+
+SECRET = "Zx81SuperSecret"
+JWT = f"eyJhbGciOiJSUzI1NiJ9.{SECRET}eyJpc3MiOiJ4In0.{SECRET}c2lnbmF0dXJl"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"Authorization: Bearer {SECRET}",
+        f"authorization: SharedKey account:{SECRET}=",
+        f"Authorization: Basic {SECRET}",
+        f"{{'Authorization': 'Basic {SECRET}'}}",
+        f"[(b'Authorization', b'Bearer {SECRET}')]",
+        f"[(b'x-functions-key', b'{SECRET}')]",
+        f"x-functions-key: {SECRET}",
+        f"X-IDENTITY-HEADER: {SECRET}",
+        f"Set-Cookie: session={SECRET}; path=/",
+        f"a token {JWT} in a sentence",
+        f"client_assertion={JWT[:30]}",
+        JWT[:60],
+        f"grant_type=client_credentials&client_secret={SECRET}%3D&scope=a",
+        f"client_assertion_type=urn&client_assertion={SECRET}",
+        json.dumps({"access_token": SECRET, "expires_in": 3600}),
+        json.dumps(json.dumps({"client_secret": f'with "quotes", {SECRET}'})),
+        json.dumps({"client_secret": f"cut off {SECRET}"})[:-2],
+        repr({"refresh_token": SECRET}),
+        f"DefaultEndpointsProtocol=https;AccountName=a;AccountKey={SECRET}/+==;EndpointSuffix=x",
+        f"AVEPOINT_CLIENT_SECRET={SECRET}",
+        f"password='{SECRET}'",
+        f"SharedAccessSignature={SECRET}",
+        f"GET https://a.example/x?code={SECRET} HTTP/1.1",
+        f"https://a.blob.core.windows.net/c/b?sv=2024&se=2025&sig={SECRET}%2F%3D",
+        f"https://user:{SECRET}@a.example/x",
+        f"https://a.example/callback#access_token={SECRET}",
+        f"https://graph.example/list?top=1&skipToken={SECRET}",
+        f'"GET /list?skipToken={SECRET} HTTP/1.1" 200',
+        f"skipToken={SECRET}",
+        f"-----BEGIN PRIVATE KEY-----\n{SECRET}\n{SECRET}\n-----END PRIVATE KEY-----",
+        f"-----BEGIN RSA PRIVATE KEY-----\n{SECRET}",
+    ],
+)
+def test_secrets_are_taken_out(text: str) -> None:
+    assert SECRET not in redacted(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "GET https://graph-us.avepoint.example/smp/powerplatform/powerapps answered 400",
+        "AVEPOINT_CLIENT_SECRET: is missing, and there is no vault",
+        "cannot read the secret avepoint-client-secret: there is no such secret",
+        '{"code": "InvalidRequest", "message": "top must be a number"}',
+        "no token for GET https://a.example/x: the identity service answered 500",
+        "slice.finished run=20250301T120000Z-graph dataset=aos-jobs items=12",
+        "is this right? yes = no",
+    ],
+)
+def test_everything_else_stays(text: str) -> None:
+    assert redacted(text) == text
+
+
+PIECES = [
+    "https://",
+    "a.example/",
+    "?x=",
+    "Bearer ",
+    "eyJabcdefgh",
+    "client_secret",
+    "=",
+    ": ",
+    '"',
+    "'",
+    "\\",
+    " ",
+    "z",
+    "\n",
+]
+
+
+@given(st.one_of(st.text(), st.lists(st.sampled_from(PIECES), max_size=12).map("".join)))
+def test_redacting_twice_changes_nothing_more(text: str) -> None:
+    assert redacted(redacted(text)) == redacted(text)
+
+
+NAMES = ["access_token", "client_secret", "client_assertion", "password", "AccountKey", "x-functions-key", "sig"]
+
+
+@given(
+    name=st.sampled_from(NAMES),
+    secret=st.from_regex(r"[A-Za-z0-9+/=_~.-]{12,60}", fullmatch=True),
+    around=st.text(alphabet="abc \n", max_size=10),
+)
+def test_a_secret_under_a_known_name_is_found_in_every_notation(name: str, secret: str, around: str) -> None:
+    notations = [
+        json.dumps({name: secret}),
+        repr({name: secret}),
+        repr([(name.encode(), secret.encode())]),
+        f"https://a.example/?{name}={quote(secret)}",
+        f"{name}={secret}",
+    ]
+    for text in notations:
+        assert secret not in redacted(f"{around} {text} {around}")
+
+
+@given(st.text())
+def test_any_text_may_be_taken_for_a_url(text: str) -> None:
+    assert "?" not in redacted_url(text).removesuffix("?***")
+    assert redacted_url(f"https://a.example/x?{text}").startswith("https://a.example/x")
+
+
+@given(st.binary())
+def test_an_excerpt_is_one_short_line(body: bytes) -> None:
+    text = excerpt(body)
+
+    assert len(text) <= 200
+    assert len(text.splitlines()) <= 1
+
+
+def test_an_excerpt_does_not_cut_a_secret_open() -> None:
+    assert "claims" not in excerpt(f"{'x' * 100} eyJhbGciOiJSUzI1NiJ9.{'claims' * 500}.c2ln".encode())
+
+
+@pytest.fixture
+def logged() -> Iterator[io.StringIO]:
+    """Everything that anybody logs at debug level, as text."""
+    redact_logs()
+    stream = io.StringIO()
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(logging.Formatter("%(name)s %(message)s"))
+    root = logging.getLogger()
+    level = root.level
+    root.addHandler(handler)
+    root.setLevel(logging.DEBUG)
+    yield stream
+    root.removeHandler(handler)
+    root.setLevel(level)
+
+
+def test_messages_arguments_and_tracebacks_are_redacted(logged: io.StringIO) -> None:
+    log = logging.getLogger("somebody.else")
+    log.info("asking with client_secret=%s", SECRET)
+    log.info("headers %r", {"Authorization": f"Bearer {SECRET}"})
+    log.info("%(url)s", {"url": f"https://a.example/?code={SECRET}"})
+    log_event(log, "transport.failed", reason=f"client_secret={SECRET}")
+    cause = ValueError(f"Illegal header value b'Bearer {SECRET}'")
+    error = RuntimeError(f"https://a.example/?sig={SECRET}")
+    error.__cause__ = cause
+    log.error("broken", exc_info=error, stack_info=True)
+
+    text = logged.getvalue()
+    assert SECRET not in text
+    assert "RuntimeError: https://a.example/?***" in text
+    assert "transport.failed" in text
+
+
+def test_a_line_without_secrets_is_left_alone(logged: io.StringIO, caplog: pytest.LogCaptureFixture) -> None:
+    logging.getLogger("somebody.else").info("%s is %d %%", "this", 100)
+
+    (record,) = caplog.records
+    assert (record.msg, record.args) == ("%s is %d %%", ("this", 100))
+    assert logged.getvalue() == "somebody.else this is 100 %\n"
+
+
+def test_arguments_that_do_not_fit_end_nothing(logged: io.StringIO) -> None:
+    for arguments in [("no",), (SECRET, SECRET)]:
+        logging.getLogger("somebody.else").info("%d things", *arguments)
+
+    assert logged.getvalue().count("do not fit") == 2
+    assert SECRET not in logged.getvalue()
+
+
+async def test_httpx_at_debug_level_tells_no_secrets(logged: io.StringIO, respx_mock: respx.MockRouter) -> None:
+    url = f"https://graph.example/list?skipToken={SECRET}"
+    respx_mock.get(url).mock(side_effect=[httpx.Response(200), httpx.ReadError(f"Bearer {SECRET}")])
+    wire = Wire(ssl.create_default_context())
+    await wire.exchange("GET", url, {"Authorization": f"Bearer {SECRET}"}, None)
+    try:
+        await wire.exchange("GET", url, {"Authorization": f"Bearer {SECRET}"}, None)
+    except AppError:
+        logging.getLogger("shared.transport").exception("transport.failed")
+    await wire.close()
+
+    assert "HTTP Request: GET https://graph.example/list?***" in logged.getvalue()
+    assert SECRET not in logged.getvalue()
+
+
+def test_installing_twice_installs_once() -> None:
+    redact_logs()
+    factory = logging.getLogRecordFactory()
+    redact_logs()
+
+    assert logging.getLogRecordFactory() is factory

@@ -1,0 +1,191 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from shared.avepoint.platform import DATA_CENTERS
+from shared.errors import Misconfigured
+from shared.settings import Settings, load_settings
+
+ROOT = Path(__file__).parents[2]
+
+VALID = {
+    "AVEPOINT_DATA_CENTER": "we",
+    "AVEPOINT_CLIENT_ID": "client",
+    "AVEPOINT_CLIENT_SECRET": "secret",
+    "INVENTORY_STORAGE": "UseDevelopmentStorage=true",
+    "HARVEST_ENPOWER_SCHEDULE": "0 0 1 * * *",
+    "HARVEST_GRAPH_SCHEDULE": "0 0 2 * * *",
+    "HARVEST_ELEMENTS_SCHEDULE": "0 0 3 * * *",
+    "SWEEP_SCHEDULE": "0 */10 * * * *",
+}
+VAULT = {"KEY_VAULT_URL": "https://vault.vault.azure.net"}
+
+
+def settings(**changes: str) -> Settings:
+    return load_settings(VALID | changes)
+
+
+def faults(environ: dict[str, str]) -> dict[str, str]:
+    with pytest.raises(Misconfigured) as caught:
+        load_settings(environ)
+    assert all(problem.remedy for problem in caught.value.problems)
+    return {problem.setting: problem.message for problem in caught.value.problems}
+
+
+def test_defaults() -> None:
+    read = settings()
+    assert (read.enpower_datasets, read.elements_datasets) == (("*",), ())
+    assert (read.slice_seconds, read.part_seconds, read.part_bytes) == (240, 120, 64 * 1024 * 1024)
+    assert (read.throttle_requests, read.throttle_concurrency, read.opus_sync_seconds) == (15000, 8, 25)
+    assert (read.opus_destroy_enabled, read.auth_mode, read.opus_api) == (False, "key", "graph")
+
+
+@pytest.mark.parametrize("name", sorted(VALID))
+def test_a_setting_that_is_missing_is_named(name: str) -> None:
+    environ = {key: value for key, value in VALID.items() if key != name}
+    assert "is missing" in faults(environ)[name]
+    assert "is missing" in faults(VALID | {name: "  "})[name]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "complaint"),
+    [
+        ("AVEPOINT_DATA_CENTER", "moon", "is no data centre; known are au, sg"),
+        ("AVEPOINT_GRAPH_URL", "graph.example", "an absolute URL"),
+        ("AVEPOINT_GRAPH_URL", "http://graph.example", "https is wanted"),
+        ("AVEPOINT_GRAPH_URL", "https://user@graph.example", "without user"),
+        ("AVEPOINT_ENPOWER_URL", "https://graph.example", "does not end in /smp"),
+        ("HARVEST_GRAPH_SCHEDULE", "0 2 * * *", "six fields"),
+        ("HARVEST_GRAPH_SCHEDULE", "0 0 25 * * *", "no valid NCRONTAB"),
+        ("HARVEST_PAGE_SIZE", "0", "greater than or equal to 1"),
+        ("HARVEST_PAGE_SIZE", "many", "valid integer"),
+        ("HARVEST_SLICE_SECONDS", "3600", "less than or equal to 480"),
+        ("HARVEST_TENANTS", "good, ../bad", "'../bad' is no tenant id"),
+        ("OPUS_TIME_ZONE", "Mars/Olympus", "no IANA time zone"),
+        ("OPUS_DESTROY_ENABLED", "perhaps", "valid boolean"),
+        ("THROTTLE_RESERVED_PERCENT", "100", "less than 100"),
+        ("AUTH_MODE", "none", "'key' or 'entra'"),
+    ],
+)
+def test_a_setting_that_is_wrong_is_named(name: str, value: str, complaint: str) -> None:
+    found = faults(VALID | {name: value})
+    assert list(found) == [name]
+    assert complaint in found[name]
+
+
+def test_all_faults_are_named_at_once() -> None:
+    assert faults({}).keys() >= VALID.keys() - {"AVEPOINT_CLIENT_SECRET", "INVENTORY_STORAGE"}
+    assert faults(VALID | {"AUTH_MODE": "x", "OPUS_API": "y"}).keys() == {"AUTH_MODE", "OPUS_API"}
+
+
+def test_a_value_is_never_repeated_where_it_may_be_secret() -> None:
+    with pytest.raises(Misconfigured) as caught:
+        load_settings(VALID | {"HARVEST_PAGE_SIZE": "hunter2"})
+    assert "hunter2" not in str(caught.value)
+    assert "secret" not in repr(settings(AVEPOINT_CLIENT_SECRET="hunter2")).replace("client_secret", "")
+
+
+class TestUrls:
+    def test_those_of_the_data_centre(self) -> None:
+        read = settings()
+        assert read.base_url("graph") == read.opus_url == "https://graph-we.avepointonlineservices.com"
+        assert read.base_url("enpower") == "https://graph-we.avepointonlineservices.com/smp"
+        assert read.base_url("elements") == "https://graph.avepointonlineservices.com"
+        assert read.identity_url == "https://identity.avepointonlineservices.com"
+
+    @pytest.mark.parametrize(
+        ("code", "identity"),
+        [("gov", "identity-gov.avepointonlineservices.com"), ("fedramp", "identity.online15.net")],
+    )
+    def test_identity_environments(self, code: str, identity: str) -> None:
+        assert settings(AVEPOINT_DATA_CENTER=code).identity_url == f"https://{identity}"
+
+    def test_overrides_lose_their_last_slash(self) -> None:
+        read = settings(AVEPOINT_GRAPH_URL="http://127.0.0.1:1/", AVEPOINT_IDENTITY_URL="https://id.example/")
+        assert (read.graph_url, read.opus_url, read.identity_url) == (
+            "http://127.0.0.1:1",
+            "http://127.0.0.1:1",
+            "https://id.example",
+        )
+
+    def test_no_enpower_is_a_fault_only_for_who_asks(self) -> None:
+        read = settings(AVEPOINT_DATA_CENTER="gcp-au")
+        assert read.base_url("graph")
+        with pytest.raises(Misconfigured, match="'gcp-au' has no EnPower Web API"):
+            read.base_url("enpower")
+        given = settings(AVEPOINT_DATA_CENTER="gcp-au", AVEPOINT_ENPOWER_URL="https://graph.example/smp")
+        assert given.base_url("enpower") == "https://graph.example/smp"
+
+    def test_every_data_centre(self) -> None:
+        assert len(DATA_CENTERS) == 23
+        assert {code for code, center in DATA_CENTERS.items() if center.enpower_url} == {
+            "au",
+            "sg",
+            "ca",
+            "ne",
+            "we",
+            "fr",
+            "de",
+            "jp",
+            "kr",
+            "ch",
+            "uk",
+            "us",
+            "gov",
+        }
+
+
+class TestDatasets:
+    def test_an_empty_list_means_none_of_them(self) -> None:
+        assert settings(HARVEST_ENPOWER_DATASETS="").datasets("enpower") == ()
+
+    def test_names_globs_and_exclusions(self) -> None:
+        read = settings(HARVEST_GRAPH_DATASETS=" enpower-*, !enpower-agents ,,aos-jobs")
+        assert read.datasets("graph") == ("enpower-*", "!enpower-agents", "aos-jobs")
+
+
+class TestStorage:
+    def test_addresses_instead_of_a_connection_string(self) -> None:
+        environ = {name: value for name, value in VALID.items() if name != "INVENTORY_STORAGE"}
+        blob = {"INVENTORY_STORAGE__blobServiceUri": "https://a.blob.core.windows.net"}
+        queue = {"INVENTORY_STORAGE__queueServiceUri": "https://a.queue.core.windows.net"}
+        assert load_settings(environ | blob | queue).storage_connection_string is None
+        assert list(faults(environ | blob)) == ["INVENTORY_STORAGE__queueServiceUri"]
+        assert list(faults(environ | queue)) == ["INVENTORY_STORAGE__blobServiceUri"]
+
+
+class TestCredentials:
+    def test_one_registration_for_all(self) -> None:
+        read = settings()
+        assert read.credential("opus") == read.credential("elements") == read.credential("avepoint")
+
+    def test_a_registration_of_its_own(self) -> None:
+        read = settings(ELEMENTS_CLIENT_ID="partner", ELEMENTS_CLIENT_SECRET="other")
+        assert read.credential("elements").client_id == "partner"
+        assert read.credential("opus").client_id == "client"
+
+    def test_a_registration_of_its_own_needs_a_proof_of_its_own(self) -> None:
+        assert list(faults(VALID | {"OPUS_CLIENT_ID": "opus"})) == ["OPUS_CLIENT_SECRET"]
+
+    def test_in_a_vault_the_secret_has_a_name(self) -> None:
+        assert settings(**VAULT).credential("avepoint").secret_name == "avepoint-client-secret"
+        named = settings(**VAULT, AVEPOINT_CLIENT_SECRET_NAME="mine")
+        assert named.credential("avepoint").secret_name == "mine"
+        certified = settings(**VAULT, AVEPOINT_CERTIFICATE_NAME="cert")
+        assert certified.credential("avepoint")[1:3] == (None, "cert")
+
+    def test_a_name_needs_a_vault(self) -> None:
+        assert list(faults(VALID | {"AVEPOINT_CERTIFICATE_NAME": "cert"})) == ["KEY_VAULT_URL"]
+
+
+def test_the_legacy_opus_api_needs_what_is_documented_nowhere() -> None:
+    assert list(faults(VALID | {"OPUS_API": "connector"})) == ["OPUS_DISPOSE_PATH", "AVEPOINT_OPUS_URL"]
+
+
+def test_the_sample_settings_are_settings_of_the_app() -> None:
+    sample = json.loads((ROOT / "local.settings.sample.json").read_text())["Values"]
+    known = {field.alias for field in Settings.model_fields.values()}
+    host = {"FUNCTIONS_WORKER_RUNTIME", "AzureWebJobsStorage"}
+    assert sample.keys() - host <= known
+    load_settings(sample)

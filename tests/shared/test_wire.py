@@ -1,0 +1,221 @@
+"""One exchange over a real socket: what comes back, and which error stands for which failure."""
+
+import asyncio
+import gzip
+import ssl
+import traceback
+import zlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import httpx
+import pytest
+import respx
+import trustme
+
+from shared.errors import AppError, BadAnswer, BrokenChain, Interrupted, Unreachable
+from shared.version import VERSION
+from shared.wire import REQUEST_ID, Wire
+
+SECRET = "Zx81SuperSecret"
+HEADERS = {"Authorization": f"Bearer {SECRET}", REQUEST_ID: "0a1b"}
+URL = "https://graph.example/list"
+BODY = b'{"items": [1, 2, 3]}' * 5000
+
+
+@pytest.fixture
+async def wire() -> AsyncIterator[Wire]:
+    opened = Wire(ssl.create_default_context())
+    yield opened
+    await opened.close()
+
+
+@asynccontextmanager
+async def answering(*pieces: bytes) -> AsyncIterator[str]:
+    """A server that sends these bytes whatever it is asked, one after the other, and hangs up."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        for piece in pieces:
+            writer.write(piece)
+            await writer.drain()
+            await asyncio.sleep(0.001)
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    async with server:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/list"
+
+
+def head(length: int, encoding: str = "gzip") -> bytes:
+    return f"HTTP/1.1 200 OK\r\nContent-Length: {length}\r\nContent-Encoding: {encoding}\r\n\r\n".encode()
+
+
+async def failure(wire: Wire, url: str, body: bytes | None = None) -> AppError:
+    with pytest.raises(AppError) as caught:
+        await wire.exchange("GET", url, HEADERS, body)
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    "stream",
+    [
+        pytest.param(gzip.compress(BODY), id="one member"),
+        pytest.param(gzip.compress(BODY[:100]) + gzip.compress(BODY[100:-5]) + gzip.compress(BODY[-5:]), id="members"),
+        pytest.param(gzip.compress(BODY) + gzip.compress(b""), id="an empty member"),
+    ],
+)
+@pytest.mark.parametrize("size", [1, 7, 100_000])
+async def test_gzip_is_inflated_however_it_is_cut_into_members_and_packets(
+    wire: Wire, stream: bytes, size: int
+) -> None:
+    pieces = [stream[at : at + size] for at in range(0, len(stream), size)]
+    async with answering(head(len(stream)), *pieces[:300], b"".join(pieces[300:])) as url:
+        answer = await wire.exchange("GET", url, HEADERS, None)
+
+    assert answer.body == BODY
+
+
+@pytest.mark.parametrize("body", [b"", BODY])
+async def test_an_answer_that_is_not_compressed_is_taken_as_it_is(wire: Wire, body: bytes) -> None:
+    async with answering(head(len(body), "identity"), body) as url:
+        assert (await wire.exchange("GET", url, HEADERS, None)).body == body
+
+
+async def test_no_body_at_all_is_no_broken_gzip_stream(wire: Wire) -> None:
+    async with answering(head(0)) as url:
+        assert (await wire.exchange("GET", url, HEADERS, None)).body == b""
+
+
+@pytest.mark.parametrize("kept", [3, 10, 12, -9, -1])
+@pytest.mark.parametrize("before", [b"", gzip.compress(BODY)])
+async def test_a_gzip_stream_without_its_end_is_interrupted(wire: Wire, kept: int, before: bytes) -> None:
+    stream = before + gzip.compress(BODY)[:kept]
+    async with answering(head(len(stream)), stream) as url:
+        assert type(await failure(wire, url)) is Interrupted
+
+
+async def test_a_damaged_gzip_stream_is_interrupted(wire: Wire) -> None:
+    stream = bytearray(gzip.compress(BODY))
+    stream[len(stream) // 2] ^= 0xFF
+    async with answering(head(len(stream)), bytes(stream)) as url:
+        assert "damaged" in str(await failure(wire, url))
+
+
+@pytest.mark.parametrize(
+    ("encoding", "stream"), [("deflate", zlib.compress(BODY)), ("br", b"\x0b"), ("gzip, gzip", gzip.compress(BODY))]
+)
+async def test_an_encoding_nobody_asked_for_is_a_bad_answer(wire: Wire, encoding: str, stream: bytes) -> None:
+    async with answering(head(len(stream), encoding), stream) as url:
+        assert isinstance(await failure(wire, url), BadAnswer)
+
+
+@pytest.mark.parametrize(
+    "pieces",
+    [
+        pytest.param([b""], id="nothing"),
+        pytest.param([b"HTTP/1.1 20"], id="half a status line"),
+        pytest.param([head(100, "identity"), b"1234"], id="half a body"),
+        pytest.param([b"SSH-2.0-OpenSSH_9.6\r\n\r\n"], id="another protocol"),
+    ],
+)
+async def test_a_lost_answer_may_have_been_executed(wire: Wire, pieces: list[bytes]) -> None:
+    async with answering(*pieces) as url:
+        error = await failure(wire, url)
+
+    assert type(error) is Interrupted
+    assert "0a1b" in str(error)
+
+
+async def test_an_endless_answer_is_a_bad_one(wire: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shared.wire.BODY_CEILING", len(BODY) - 1)
+    async with answering(head(len(gzip.compress(BODY))), gzip.compress(BODY)) as url:
+        assert isinstance(await failure(wire, url), BadAnswer)
+
+
+async def test_an_answer_that_never_ends_is_given_up(wire: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shared.wire.ANSWER_SECONDS", 0.05)
+    async with answering(head(10**6, "identity"), *[b"x"] * 1000) as url:
+        assert type(await failure(wire, url)) is Interrupted
+
+
+async def test_nobody_there_means_that_nothing_was_executed(wire: Wire) -> None:
+    async with answering(b"") as url:
+        pass
+    error = await failure(wire, url)
+
+    assert type(error) is Unreachable
+    assert "firewall" in error.remedy
+
+
+async def test_a_certificate_nobody_trusts_means_that_nothing_was_sent(wire: Wire) -> None:
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    trustme.CA().issue_cert("127.0.0.1").configure_cert(context)
+
+    async def nobody(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.close()
+
+    server = await asyncio.start_server(nobody, "127.0.0.1", 0, ssl=context)
+    async with server:
+        error = await failure(wire, f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}/")
+
+    assert type(error) is Unreachable
+    assert "CERTIFICATE_VERIFY_FAILED" in str(error)
+    assert "SSL_CERT_FILE" in error.remedy
+
+
+@pytest.mark.parametrize(
+    ("raised", "meant"),
+    [
+        (httpx.ConnectTimeout, Unreachable),
+        (httpx.ProxyError, Unreachable),
+        (httpx.ReadTimeout, Interrupted),
+        (httpx.WriteTimeout, Interrupted),
+        (httpx.WriteError, Interrupted),
+        (httpx.RemoteProtocolError, Interrupted),
+        (httpx.InvalidURL, BrokenChain),
+    ],
+)
+async def test_every_failure_of_httpx_has_a_meaning_and_takes_no_secret_along(
+    wire: Wire, respx_mock: respx.MockRouter, raised: type[Exception], meant: type[AppError]
+) -> None:
+    respx_mock.get(url__startswith=URL).mock(side_effect=raised(f"Illegal header value b'Bearer {SECRET}'"))
+
+    error = await failure(wire, f"{URL}?skipToken={SECRET}")
+
+    assert type(error) is meant
+    shown = [str(error), repr(error), "".join(traceback.format_exception(error))]
+    assert SECRET not in "".join(shown)
+    assert f"{URL}?*** (request 0a1b)" in str(error)
+
+
+async def test_requests_say_who_asks_and_keep_no_cookies(wire: Wire, respx_mock: respx.MockRouter) -> None:
+    route = respx_mock.get(URL).respond(302, headers={"Location": "https://elsewhere.example/", "Set-Cookie": "a=b"})
+
+    for _ in range(2):
+        assert (await wire.exchange("GET", URL, HEADERS, None)).status == 302
+
+    sent = [call.request.headers for call in route.calls]
+    assert [headers["user-agent"] for headers in sent] == [f"avepoint-functions/{VERSION}"] * 2
+    assert [headers["accept-encoding"] for headers in sent] == ["gzip"] * 2
+    assert not any("cookie" in headers for headers in sent)
+
+
+async def test_a_form_is_posted_under_a_request_id_of_its_own(wire: Wire, respx_mock: respx.MockRouter) -> None:
+    route = respx_mock.post(URL).respond(json={"access_token": "token"})
+
+    await wire.post_form(URL, {"scope": "a b", "client_secret": "ü&="})
+
+    request = route.calls.last.request
+    assert request.content == b"scope=a+b&client_secret=%C3%BC%26%3D"
+    assert request.headers["content-type"] == "application/x-www-form-urlencoded"
+    assert len(request.headers[REQUEST_ID]) == 36
+
+
+async def test_cancelling_gives_the_connection_up(wire: Wire) -> None:
+    async with answering(head(10**6, "identity"), *[b"x"] * 100_000) as url:
+        asking = asyncio.create_task(wire.exchange("GET", url, HEADERS, None))
+        await asyncio.sleep(0.02)
+        asking.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asking
