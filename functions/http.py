@@ -189,4 +189,4 @@ def _error(
 
 
 def _text(error: AppError) -> str:
-    return f"{error} {error.remedy}".strip()
+    return f"{str(error).removesuffix('.')}. {error.remedy}" if error.remedy else str(error)

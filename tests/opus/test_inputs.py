@@ -1,0 +1,93 @@
+from zoneinfo import ZoneInfo
+
+import pytest
+from pydantic import JsonValue, ValidationError
+
+from shared.errors import InvalidInput, TooLarge
+from shared.opus.dates import Dates
+from shared.opus.inputs import DestroyInput, RecordInput, SubmitInput, connection_id, idempotency_key
+
+DATES = Dates(ZoneInfo("Europe/Amsterdam"))
+RECORD: dict[str, JsonValue] = {
+    "rowKey": "a",
+    "leafName": "A",
+    "timeCreated": "2026-01-15T08:30:00Z",
+    "timeModified": "2026-01-15T08:30:00",
+    "createdBy": "user01",
+    "modifiedBy": "user01",
+}
+
+
+def for_opus(**columns: JsonValue) -> dict[str, JsonValue]:
+    return RecordInput.model_validate(RECORD | columns).for_opus(DATES)
+
+
+def test_a_record_reaches_opus_under_its_own_names_with_times_of_the_tenant() -> None:
+    assert for_opus() == RECORD | {"timeCreated": "2026-01-15T09:30:00"}
+
+
+@pytest.mark.parametrize("value", ["text\nin lines", 7, 1.5, True, [1, 3], ["a@b.example", "c@d.example"], [], "2026"])
+def test_custom_columns_pass_as_they_are(value: JsonValue) -> None:
+    assert for_opus(**{"_My_%20_Column": value})["_My_%20_Column"] == value
+
+
+def test_a_time_in_a_custom_column_is_written_as_the_tenant_wants_it() -> None:
+    assert for_opus(Closed="2026-07-15T08:30:00Z")["Closed"] == "2026-07-15T10:30:00"
+
+
+def test_a_column_without_a_value_is_left_out() -> None:
+    assert for_opus(Closed=None, termFullPath=None).keys() == RECORD.keys()
+
+
+@pytest.mark.parametrize("value", [{}, [{}], [[1]], [True], [None]])
+def test_other_values_of_custom_columns_are_refused(value: JsonValue) -> None:
+    with pytest.raises(ValidationError, match="a text, number"):
+        for_opus(Column=value)
+
+
+@pytest.mark.parametrize("name", list(RECORD))
+@pytest.mark.parametrize("value", [None, "", " ", 7])
+def test_every_documented_field_is_required(name: str, value: JsonValue) -> None:
+    with pytest.raises(ValidationError, match=name):
+        for_opus(**{name: value})
+
+
+def test_infinity_is_no_number() -> None:
+    with pytest.raises(ValidationError, match="a text, number"):
+        RecordInput.model_validate(RECORD | {"Column": float("inf")})
+
+
+def test_repeated_row_keys_are_all_named() -> None:
+    body = SubmitInput.model_validate({"conflictOption": "Skip", "records": [RECORD] * 3})
+
+    with pytest.raises(InvalidInput, match="'a' is already at") as caught:
+        body.check(most=10)
+
+    assert [detail.target for detail in caught.value.details] == ["records[1].rowKey", "records[2].rowKey"]
+
+
+def test_too_many_ids_are_too_large_even_when_they_repeat() -> None:
+    with pytest.raises(TooLarge) as caught:
+        DestroyInput(ids=["a"] * 4).check(most=3)
+
+    assert "OPUS_DESTROY_MAX_IDS" in caught.value.remedy
+
+
+def test_a_connection_id_is_written_in_one_way() -> None:
+    assert connection_id("B4BBDBBD-CF2D-5C44-939B-BE86BC688035") == "b4bbdbbd-cf2d-5c44-939b-be86bc688035"
+
+
+@pytest.mark.parametrize("key", ["", " a", "ä", "a\n", "x" * 256])
+def test_a_key_that_cannot_be_a_key_is_refused(key: str) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        idempotency_key({"Idempotency-Key": key})
+
+    assert caught.value.target == "Idempotency-Key"
+
+
+@pytest.mark.parametrize(
+    ("headers", "key"),
+    [({"Idempotency-Key": "a"}, "a"), ({"Repeatability-Request-ID": "b"}, "b"), ({}, None)],
+)
+def test_the_key_has_two_names(headers: dict[str, str], key: str | None) -> None:
+    assert idempotency_key(headers) == key

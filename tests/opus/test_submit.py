@@ -1,0 +1,276 @@
+"""Submit against the simulated AvePoint and Azurite."""
+
+import asyncio
+from datetime import timedelta
+
+import pytest
+
+from shared.errors import KeyReused, TooLarge
+from shared.opus.memory import SPAN
+from shared.storage import Container, Queue
+from tests.opus.conftest import Bench, Reopen, records
+from tests.opus.dying import Killed, dying
+
+
+@pytest.mark.parametrize("count", [1, 15, 16, 100])
+async def test_every_record_is_submitted_once_in_calls_of_15(bench: Bench, count: int) -> None:
+    progress = await bench.submit(records(count))
+
+    assert progress.retry_after is None
+    operation = progress.operation
+    assert (operation.status, operation.requested, operation.succeeded) == ("Succeeded", count, count)
+    assert (operation.failed, operation.uncertain, operation.skipped) == ((), (), 0)
+    assert {record.submitted for record in bench.avepoint.avepoint.opus.records} == {1}
+    assert sorted(key for keys in bench.calls() for key in keys) == [f"record-{n:04d}" for n in range(count)]
+    assert max(len(keys) for keys in bench.calls()) <= 15
+
+
+async def test_only_the_failed_items_of_a_418_failed(bench: Bench) -> None:
+    bench.fault(method="POST", times=None, failRowKeys="record-000[37]")
+
+    operation = (await bench.submit(records(20))).operation
+
+    assert (operation.status, operation.succeeded) == ("PartiallySucceeded", 18)
+    assert [(item.index, item.id, item.code, item.message) for item in operation.failed] == [
+        (3, "record-0003", "UpstreamRejected", "Term not found."),
+        (7, "record-0007", "UpstreamRejected", "Term not found."),
+    ]
+
+
+async def test_a_refused_batch_failed_and_the_others_did_not(bench: Bench) -> None:
+    bench.fault(method="POST", status=400, body={"statusCode": 400, "message": "Bad."})
+
+    operation = (await bench.submit(records(16))).operation
+
+    assert (operation.status, len(operation.failed) + operation.succeeded) == ("PartiallySucceeded", 16)
+    assert {item.code for item in operation.failed} == {"UpstreamRejected"}
+
+
+async def test_missing_rights_fail_every_item_and_say_what_to_do(bench: Bench) -> None:
+    bench.fault(method="POST", times=None, status=403)
+
+    operation = (await bench.submit(records(2))).operation
+
+    assert operation.status == "Failed"
+    assert {item.code for item in operation.failed} == {"UpstreamUnauthorized"}
+    assert "records.readwrite.all" in operation.failed[0].message
+
+
+async def test_the_same_key_and_body_again_is_told_and_not_done(bench: Bench) -> None:
+    first = await bench.submit(records(16))
+    again = await bench.submit(records(16))
+
+    assert again == first
+    assert len(bench.calls()) == 2
+
+
+async def test_the_same_key_at_the_same_time_is_done_once(bench: Bench) -> None:
+    bench.avepoint.avepoint.change({"latencyMs": 50})
+
+    told = await asyncio.gather(*(bench.submit(records(16)) for _ in range(4)))
+
+    assert len({progress.operation.operation_id for progress in told}) == 1
+    assert sorted(progress.retry_after is None for progress in told) == [False, False, False, True]
+    assert len(bench.calls()) == 2
+    assert len(await bench.evidence()) == 1
+
+
+async def test_the_same_key_with_another_body_is_refused(bench: Bench) -> None:
+    await bench.submit(records(1))
+
+    with pytest.raises(KeyReused):
+        await bench.submit(records(2))
+
+    assert len(bench.calls()) == 1
+
+
+async def test_another_key_is_another_operation(bench: Bench) -> None:
+    one = await bench.submit(records(1), key="one")
+    other = await bench.submit(records(1), key="other")
+
+    assert one.operation.operation_id != other.operation.operation_id
+    assert len(bench.calls()) == 2
+
+
+async def test_a_body_without_a_key_is_remembered_for_two_hours(bench: Bench) -> None:
+    first = await bench.submit(records(1), key=None)
+    bench.clock.now += SPAN * 0.99
+    again = await bench.submit(records(1), key=None)
+    bench.clock.now += SPAN * 0.02
+    later = await bench.submit(records(1), key=None)
+
+    assert again == first
+    assert later.operation.operation_id != first.operation.operation_id
+    assert len(bench.calls()) == 2
+
+
+async def test_a_body_without_a_key_that_came_to_nothing_may_be_sent_again(bench: Bench) -> None:
+    bench.fault(method="POST", status=403)
+    first = await bench.submit(records(1), key=None)
+    bench.clock.advance(seconds=1)
+    again = await bench.submit(records(1), key=None)
+
+    assert (first.operation.status, again.operation.status) == ("Failed", "Succeeded")
+
+
+@pytest.mark.parametrize("option", ["Overwrite", "Skip"])
+@pytest.mark.parametrize("fault", [{"cut": 0, "execute": True}, {"status": 500}, {"cut": 5}, {"body": "<html>"}])
+async def test_a_submit_without_a_readable_answer_is_repeated(
+    bench: Bench, option: str, fault: dict[str, object]
+) -> None:
+    bench.fault(method="POST", **fault)
+
+    operation = (await bench.submit(records(3, option=option))).operation
+
+    assert (operation.status, operation.succeeded) == ("Succeeded", 3)
+    assert bench.asked("POST") == 2
+    assert len(bench.slept) == 1
+
+
+async def test_a_submit_that_is_never_answered_is_uncertain_after_some_tries(bench: Bench) -> None:
+    bench.fault(method="POST", times=None, cut=0, execute=True)
+    started = await bench.submit(records(2))
+
+    operation = (await bench.finish(started.operation.operation_id)).operation
+
+    assert (operation.status, operation.failed) == ("Uncertain", ())
+    assert [(item.index, item.id) for item in operation.uncertain] == [(0, "record-0000"), (1, "record-0001")]
+    assert bench.asked("POST") == 8
+
+
+async def test_a_refusal_after_a_lost_answer_leaves_doubt(bench: Bench) -> None:
+    bench.fault(method="POST", cut=0, execute=True)
+    bench.fault(method="POST", status=400)
+
+    operation = (await bench.submit(records(1))).operation
+
+    assert operation.status == "Uncertain"
+
+
+async def test_a_throttled_submit_goes_on_later(bench: Bench) -> None:
+    bench.fault(method="POST", status=429, headers={"Retry-After": "40"})
+
+    progress = await bench.submit(records(1))
+
+    assert (progress.operation.status, progress.retry_after) == ("Running", 40)
+    bench.clock.advance(seconds=40)
+    assert (await bench.finish(progress.operation.operation_id)).operation.status == "Succeeded"
+    assert len(bench.calls()) == 1
+
+
+async def test_what_does_not_fit_the_window_is_done_by_the_queue(reopen: Reopen) -> None:
+    bench = reopen(opus_sync_seconds=0)
+
+    progress = await bench.submit(records(16))
+
+    assert (progress.operation.status, progress.retry_after) == ("NotStarted", 5)
+    operation_id = progress.operation.operation_id
+    assert await bench.pokes() == [operation_id]
+    await bench.operations.run(operation_id)
+    finished = await bench.operations.get(operation_id)
+    assert finished is not None
+    assert (finished.operation.status, finished.operation.succeeded) == ("Succeeded", 16)
+    assert await bench.submit(records(16)) == finished
+
+
+async def test_two_executors_at_once_send_everything_once(reopen: Reopen) -> None:
+    bench = reopen(opus_sync_seconds=0)
+    operation_id = (await bench.submit(records(100))).operation.operation_id
+    bench.avepoint.avepoint.change({"latencyMs": 20})
+
+    await asyncio.gather(*(bench.operations.run(operation_id) for _ in range(3)))
+
+    assert {record.submitted for record in bench.avepoint.avepoint.opus.records} == {1}
+    assert len(bench.calls()) == 7
+
+
+async def test_a_running_operation_is_told_with_what_is_done(reopen: Reopen) -> None:
+    bench = reopen(opus_sync_seconds=25)
+    bench.fault(method="POST", skip=4, times=None, status=429, headers={"Retry-After": "40"})
+
+    progress = await bench.submit(records(100))
+
+    assert (progress.operation.status, progress.operation.succeeded) == ("Running", 60)
+
+
+async def test_too_many_records_are_refused_and_nothing_is_stored(reopen: Reopen) -> None:
+    bench = reopen(opus_submit_max_records=3)
+
+    with pytest.raises(TooLarge):
+        await bench.submit(records(4))
+
+    assert await bench.paths() == []
+
+
+async def test_evidence_says_who_asked_what_and_what_opus_answered(bench: Bench) -> None:
+    bench.fault(method="POST", failRowKeys="record-0001")
+    operation = (await bench.submit(records(2))).operation
+
+    (evidence,) = await bench.evidence()
+
+    assert await bench.paths(Container.EVIDENCE) == [f"date={bench.clock.now:%Y-%m-%d}/{operation.operation_id}.json"]
+    assert evidence.operation == operation
+    assert evidence.order.client == {"x-ms-client-request-id": "request-1", "idempotency-key": "key-1"}
+    assert [record["rowKey"] for record in evidence.order.records] == ["record-0000", "record-0001"]
+    (batch,) = evidence.batches
+    assert (batch.status, batch.sent_at) == (418, bench.clock.now)
+    assert "Term not found." in batch.answer
+
+
+async def test_operations_are_listed_by_the_day_they_began(bench: Bench) -> None:
+    one = await bench.submit(records(1), key="one")
+    bench.clock.advance(seconds=1)
+    other = await bench.submit(records(1), key="other")
+    today = bench.clock.now.date()
+
+    listing = await bench.operations.of_date(today)
+
+    assert listing.operations == (one.operation, other.operation)
+    assert listing.rest is None
+
+
+@pytest.fixture
+def delays(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """In how many seconds the queue is asked to look, in the order of asking."""
+    seen: list[float] = []
+    poke = bench.services.storage.poke
+
+    async def noted(queue: Queue, message: str, *, delay: timedelta = timedelta(0)) -> None:
+        seen.append(delay.total_seconds())
+        await poke(queue, message, delay=delay)
+
+    monkeypatch.setattr(bench.services.storage, "poke", noted)
+    return seen
+
+
+async def test_a_safety_net_is_spread_before_the_work(bench: Bench, delays: list[float]) -> None:
+    with pytest.raises(Killed):
+        await dying(bench).submit(records(1))
+
+    assert delays == [90]
+
+
+async def test_a_safety_net_waits_until_the_claim_is_over(reopen: Reopen, delays: list[float]) -> None:
+    await reopen(opus_sync_seconds=100).submit(records(1))
+
+    assert delays == [165]
+
+
+async def test_a_poke_under_a_good_claim_looks_again_when_it_is_over(bench: Bench, delays: list[float]) -> None:
+    with pytest.raises(Killed):
+        await dying(bench).submit(records(1))
+    operation_id = (await bench.submit(records(1))).operation.operation_id
+    bench.clock.advance(seconds=15)
+
+    await bench.operations.run(operation_id)
+
+    assert delays == [90, 70]
+    assert bench.calls() == []
+
+
+async def test_a_long_wait_is_handed_to_the_queue(bench: Bench, delays: list[float]) -> None:
+    bench.fault(method="POST", status=429, headers={"Retry-After": "40"})
+
+    await bench.submit(records(1))
+
+    assert delays == [90, 40]
