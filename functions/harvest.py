@@ -8,6 +8,7 @@ from azure.functions.timer import TimerRequest
 
 from shared.avepoint.platform import Source
 from shared.errors import BadAnswer
+from shared.events import log_event
 from shared.harvest.control import spend
 from shared.harvest.runs import Address
 from shared.harvest.slice import work
@@ -61,7 +62,7 @@ async def harvest_slice_poison(msg: func.QueueMessage) -> None:
 
 async def _start(source: Source, timer: TimerRequest) -> None:
     run = await start_scheduled(await services(), source, due=_due(timer))
-    log.info("timer.fired", extra={"source": source, "run": run.run_id if run else None})
+    log_event(log, "timer.fired", source=source, run=run.run_id if run else None)
 
 
 def _due(timer: TimerRequest) -> datetime | None:

@@ -25,6 +25,6 @@ async def health(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001 - 
 @answering
 async def health_details(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001 - the binding wants it
     """Every check with its status, message and remedy."""
-    checks = await examine(services)
+    checks = await examine(services, look=True)
     listed = [check.model_dump(by_alias=True) for check in checks]
     return json_answer({"status": "ok" if is_well(checks) else "unhealthy", "version": VERSION, "checks": listed})

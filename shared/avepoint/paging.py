@@ -6,11 +6,12 @@ only its path and query are used, on the origin of the base URL.
 """
 
 import json
+import re
 from collections.abc import Buffer, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Self
-from urllib.parse import urlencode, urljoin, urlsplit
+from urllib.parse import quote, urlencode, urljoin, urlsplit
 
 import msgspec
 
@@ -27,6 +28,8 @@ LINK_CEILING = 16_384
 
 _BOM = b"\xef\xbb\xbf"
 _PRINTABLE = frozenset(map(chr, range(0x21, 0x7F))) - {"\\"}
+_ABSOLUTE = re.compile(r"(?:[A-Za-z][A-Za-z0-9+.-]*:)?//")
+_STRAY_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +43,6 @@ class Page:
     link: str | None
     pretty: bool
     """The answer has line breaks, so its items may have some too."""
-
-    @classmethod
-    def empty(cls) -> Self:
-        """A page without items, at the end of a chain."""
-        return cls(_EMPTY, (), None, None, pretty=False)
 
     def field_names(self) -> list[str]:
         """The names of the fields of the first item; none where items are no objects."""
@@ -199,26 +197,27 @@ def follow(link: str, current: str, *, base_url: str, token_parameter: str | Non
     Args:
         link: As the server sent it, in any shape.
         current: URL of the page that held the link.
-        token_parameter: Query parameter for a bare token, which is taken as URL-encoded already.
+        token_parameter: Query parameter for a bare token, which is taken as URL-encoded already, or a JSON document,
+            which is not.
 
     Raises:
         BrokenChain: The link leads to another origin, or cannot be understood.
     """
     link = _unwrapped(link)
-    if len(link) > LINK_CEILING or not _PRINTABLE.issuperset(link):
+    is_json = link.startswith("{")
+    if len(link) > LINK_CEILING or not (link.isprintable() if is_json else _PRINTABLE.issuperset(link)):
         raise BrokenChain("the next link is too long or has characters that no URL has")
-    if "://" in link or link.startswith("//"):
-        return _pinned(urljoin(current, link), base_url)
-    if link.startswith("?"):
-        return _pinned(urljoin(current, link), base_url)
-    if link.startswith("/") or "?" in link:
+    if _ABSOLUTE.match(link) or link.startswith("?"):
+        return _pinned(_joined(current, link), base_url)
+    if not is_json and (link.startswith("/") or "?" in link):
         return _pinned(_rebuilt(link, current), base_url)
     if token_parameter is None:
         raise BrokenChain(
             "the next link is a bare token, and the catalogue names no parameter for it",
             remedy="Ask AvePoint support which parameter takes it, and add it to the catalogue as 'token'.",
         )
-    return _pinned(_with_token(current, token_parameter, link), base_url)
+    token = quote(link, safe="") if is_json else _STRAY_PERCENT.sub("%25", quote(link, safe="%"))
+    return _pinned(_with_token(current, token_parameter, token), base_url)
 
 
 def _unwrapped(link: str) -> str:
@@ -237,7 +236,14 @@ def _rebuilt(link: str, current: str) -> str:
     current_path = urlsplit(current).path
     if current_path.endswith(f"/{path.lstrip('/')}"):
         path = current_path
-    return urljoin(current, f"{path}?{query}")
+    return _joined(current, f"{path}?{query}")
+
+
+def _joined(current: str, link: str) -> str:
+    try:
+        return urljoin(current, link)
+    except ValueError as error:
+        raise BrokenChain(f"the next link is no URL: {error}") from error
 
 
 def _with_token(current: str, parameter: str, token: str) -> str:
@@ -266,7 +272,7 @@ def _pinned(url: str, base_url: str) -> str:
 
 
 def _port(scheme: str, port: int | None) -> int | None:
-    return port or {"http": 80, "https": 443}.get(scheme)
+    return {"http": 80, "https": 443}.get(scheme) if port is None else port
 
 
 def same_origin(url: str, base_url: str) -> bool:

@@ -5,6 +5,7 @@ import logging
 from datetime import timedelta
 
 from shared.avepoint.catalog import catalog
+from shared.events import log_event
 from shared.harvest import paths
 from shared.harvest.checkpoint import ENDED, Checkpoint, change_checkpoint, checkpoints_of
 from shared.harvest.publishing import publish_if_complete
@@ -24,7 +25,7 @@ async def cancel(services: Services, run_id: str) -> Run | None:
     run = await amend(services.storage, run_id, cancelled_at=services.clock())
     if run is not None:
         await end(services, run, reason="the run was cancelled")
-        log.warning("run.cancelled", extra={"run": run_id})
+        log_event(log, "run.cancelled", logging.WARNING, run=run_id)
     return run
 
 
@@ -87,7 +88,7 @@ async def resume(services: Services, run_id: str) -> Run | None:
     checkpoints = await checkpoints_of(services.storage, addresses)
     open_again = [address for address, one in zip(addresses, checkpoints, strict=True) if one.state not in ENDED]
     await asyncio.gather(*(poke(services.storage, address) for address in open_again))
-    log.info("run.resumed", extra={"run": run_id, "partitions": len(open_again)})
+    log_event(log, "run.resumed", run=run_id, partitions=len(open_again))
     return run
 
 

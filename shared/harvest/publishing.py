@@ -11,6 +11,7 @@ from datetime import datetime
 from itertools import chain
 
 from shared.avepoint.catalog import Dataset
+from shared.events import log_event
 from shared.harvest import paths
 from shared.harvest.checkpoint import ENDED, Checkpoint, checkpoints_of
 from shared.harvest.duplicates import count_duplicates
@@ -52,9 +53,13 @@ async def publish_if_complete(storage: Storage, run: Run, dataset: Dataset) -> N
     manifest = build_manifest(run, dataset, checkpoints, previous=newest, duplicates=duplicates)
     standing = await write_manifest(storage, manifest)
     await advance_latest(storage, standing)
-    log.info(
+    log_event(
+        log,
         "snapshot.published" if standing.published else "snapshot.held_back",
-        extra={"run": run.run_id, "dataset": dataset.name, "verdict": standing.verdict, "items": standing.items},
+        run=run.run_id,
+        dataset=dataset.name,
+        verdict=standing.verdict,
+        items=standing.items,
     )
 
 

@@ -11,6 +11,7 @@ from shared.avepoint.catalog import Dataset
 from shared.avepoint.platform import Source
 from shared.document import Document
 from shared.errors import Conflict
+from shared.events import log_event
 from shared.harvest import paths
 from shared.harvest.plan import PlannedDataset, plan
 from shared.storage import Container, Queue, Storage, Stored
@@ -27,6 +28,10 @@ class Address(Document):
     source: Source
     dataset: str
     partition: str
+
+    def fields(self) -> dict[str, str]:
+        """The address as fields of a log event."""
+        return {"run": self.run_id, "dataset": self.dataset, "partition": self.partition}
 
 
 class Run(Document):
@@ -94,7 +99,7 @@ async def begin(storage: Storage, run: Run) -> Run:
         await storage.create(Container.HARVEST_STATE, paths.run_document(run.run_id), run.to_json())
     except Conflict:
         return await read_run(storage, run.run_id) or run
-    log.info("run.started", extra={"run": run.run_id, "datasets": len(run.datasets)})
+    log_event(log, "run.started", run=run.run_id, trigger=run.trigger, datasets=len(run.datasets))
     await asyncio.gather(*(poke(storage, address) for address in run.addresses()))
     return run
 

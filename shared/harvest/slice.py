@@ -27,6 +27,7 @@ from shared.errors import (
     StorageUnavailable,
     Wait,
 )
+from shared.events import log_event
 from shared.harvest import paths
 from shared.harvest.checkpoint import ENDED, Checkpoint, read_checkpoint, write_checkpoint
 from shared.harvest.duplicates import KeyReader, packed
@@ -57,7 +58,7 @@ async def work(services: Services, address: Address) -> Ending:
     run = await read_run(services.storage, address.run_id)
     dataset = catalog().get((address.source, address.dataset))
     if run is None or dataset is None or address not in run.addresses():
-        log.warning("slice.no_such_partition", extra=_fields(address))
+        log_event(log, "slice.no_such_partition", logging.WARNING, **address.fields())
         return "no such partition"
     checkpoint, etag = await read_checkpoint(services.storage, address)
     if checkpoint.state in ENDED:
@@ -72,15 +73,11 @@ async def work(services: Services, address: Address) -> Ending:
         await worker.claim(checkpoint, etag)
         ending = await worker.harvest()
     except Conflict:
-        log.info("slice.lost", extra=_fields(address))
+        log_event(log, "slice.lost", **address.fields())
         return "lost"
     if ending == "finished":
         await publish_if_complete(services.storage, run, dataset)
     return ending
-
-
-def _fields(address: Address) -> dict[str, object]:
-    return {"run": address.run_id, "dataset": address.dataset, "partition": address.partition}
 
 
 class _Slice:
@@ -244,8 +241,6 @@ class _Slice:
         await self._save(self._checkpoint.advanced(self._progress, now=self._clock()))
 
     async def _finish(self) -> Ending:
-        if self._part is None and not self._progress.parts:
-            await self._write(Page.empty())
         await self._close_part()
         now = self._clock()
         await self._save(self._checkpoint.advanced(self._progress, now=now).ended("done", now=now))
@@ -289,4 +284,4 @@ class _Slice:
 
     def _log(self, event: str, **fields: object) -> None:
         progress = {"pages": self._progress.guard.pages, "items": self._progress.items, "epoch": self._checkpoint.epoch}
-        log.info(event, extra=_fields(self._address) | progress | fields)
+        log_event(log, event, **self._address.fields(), **progress, **fields)

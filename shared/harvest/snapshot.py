@@ -172,8 +172,21 @@ async def advance_latest(storage: Storage, manifest: Manifest) -> None:
         try:
             if stored is None:
                 await storage.create(Container.INVENTORY, path, pointer)
-            elif Latest.from_json(stored.data).run_id < manifest.run_id:
+            elif _order(Latest.from_json(stored.data)) < _order(manifest):
                 await storage.replace(Container.INVENTORY, path, pointer, etag=stored.etag)
         except Conflict:
             continue
         return
+
+
+async def has_arrived(storage: Storage, manifest: Manifest) -> bool:
+    """Whether publishing is over: ``latest`` names the snapshot or a newer one, or the snapshot is held back."""
+    if not manifest.published:
+        return True
+    latest = await read_latest(storage, manifest.source, manifest.dataset)
+    return latest is not None and _order(latest) >= _order(manifest)
+
+
+def _order(snapshot: Latest | Manifest) -> tuple[datetime, datetime]:
+    """Snapshots are ordered by when their run began; those of the same second, by when they were finished."""
+    return paths.started_at(snapshot.run_id), snapshot.finished_at

@@ -13,7 +13,7 @@ from shared.document import Document
 from shared.harvest.checkpoint import checkpoints_of
 from shared.harvest.plan import PlannedDataset
 from shared.harvest.runs import Run, Trigger, unfinished
-from shared.harvest.snapshot import Manifest, Verdict, read_manifest
+from shared.harvest.snapshot import Manifest, Verdict, has_arrived, read_manifest
 from shared.storage import Storage
 
 type DatasetState = Literal["waiting", "running", "done", "failed", "skipped"]
@@ -83,7 +83,7 @@ async def _view_dataset(storage: Storage, run: Run, dataset: PlannedDataset) -> 
         seen = DatasetView(dataset=dataset.dataset, state="skipped", reason=dataset.skipped, remedy=dataset.remedy)
         return seen, None
     manifest = await read_manifest(storage, run.run_id, run.source, dataset.dataset)
-    if manifest is not None:
+    if manifest is not None and await has_arrived(storage, manifest):
         return _ended_view(manifest, partitions=len(dataset.partitions)), manifest.finished_at
     checkpoints = await checkpoints_of(storage, run.addresses(dataset.dataset))
     begun = any(checkpoint.state != "waiting" for checkpoint in checkpoints)

@@ -4,6 +4,7 @@ import asyncio
 import logging
 from datetime import datetime, timedelta
 
+from shared.events import log_event
 from shared.harvest import paths
 from shared.harvest.checkpoint import ENDED, Checkpoint, read_checkpoint
 from shared.harvest.control import end, publish_all
@@ -46,19 +47,19 @@ async def _tend(services: Services, run: Run, now: datetime) -> None:
     if seen.finished_at is not None:
         await _delete_orphans(services.storage, run)
         await amend(services.storage, run.run_id, finished_at=seen.finished_at)
-        log.info("run.finished", extra={"run": run.run_id, "state": seen.state})
+        log_event(log, "run.finished", run=run.run_id, state=seen.state)
 
 
 async def _revive(storage: Storage, run: Run, address: Address, now: datetime) -> None:
     checkpoint, _ = await read_checkpoint(storage, address)
     if is_silent(checkpoint, now=now, begun_at=run.started_at):
         await poke(storage, address)
-        log.warning("sweep.poked", extra={"run": run.run_id, "dataset": address.dataset})
+        log_event(log, "sweep.poked", logging.WARNING, **address.fields())
 
 
 def is_silent(checkpoint: Checkpoint, *, now: datetime, begun_at: datetime) -> bool:
     """Whether a partition waits for a poke that seems to be lost; pure."""
-    if checkpoint.state in ENDED or checkpoint.held_by_another(now):
+    if checkpoint.state in ENDED:
         return False
     heard = max(filter(None, (begun_at, checkpoint.touched_at, checkpoint.resume_at)))
     if checkpoint.claim is not None:

@@ -1,6 +1,7 @@
 """A harvest without a host: the tests are the queue."""
 
 import gzip
+from base64 import b64decode
 from collections.abc import Awaitable, Callable
 
 import pytest
@@ -11,7 +12,7 @@ from shared.harvest.slice import work
 from shared.harvest.snapshot import Manifest, read_latest, read_manifest
 from shared.harvest.starting import start_requested
 from shared.services import Services
-from shared.storage import Container
+from shared.storage import Container, Queue
 
 type Harvest = Callable[..., Awaitable[Run]]
 
@@ -54,4 +55,14 @@ async def lines(services: Services, manifest: Manifest) -> list[bytes]:
         blob = await services.storage.read(Container.INVENTORY, part.path)
         assert blob is not None
         found += gzip.decompress(blob.data).splitlines()
+    return found
+
+
+async def pokes(services: Services) -> list[Address]:
+    """Take the messages that a worker would see now off the queue."""
+    queue = services.storage._queues.get_queue_client(Queue.SLICES)  # noqa: SLF001 - the app never reads its queues itself
+    found = []
+    async for message in queue.receive_messages():
+        found.append(Address.from_json(b64decode(message.content)))
+        await queue.delete_message(message)
     return found

@@ -1,0 +1,44 @@
+"""The app in Microsoft's own Functions runtime, on real sockets."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+
+import httpx
+import pytest
+
+from sandbox.azurite import Azurite
+from sandbox.host.process import RunningHost, running_host
+from tests.conftest import Simulator, app_settings
+
+POLL_SECONDS = 0.05
+
+
+@pytest.fixture(scope="session")
+async def host(
+    azurite: Azurite, simulator: Simulator, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[RunningHost]:
+    """The app, hosted; it shares Azurite and the simulated AvePoint with all other tests."""
+    environ = {**os.environ, **app_settings(azurite, simulator), "OPUS_DESTROY_ENABLED": "true"}
+    async with running_host(log=tmp_path_factory.mktemp("host") / "host.log", env=environ) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+async def client(host: RunningHost) -> AsyncIterator[httpx.AsyncClient]:
+    """A caller who has the function key."""
+    headers = {"x-functions-key": host.key}
+    async with httpx.AsyncClient(base_url=f"{host.url}/api/", headers=headers, timeout=40) as opened:
+        yield opened
+
+
+async def ended(client: httpx.AsyncClient, answer: httpx.Response) -> dict[str, object]:
+    """The run, once it has ended, as a caller gets it who does what 202 asks for."""
+    async with asyncio.timeout(60):
+        while answer.status_code == httpx.codes.ACCEPTED:
+            assert int(answer.headers["Retry-After"]) > 0
+            await asyncio.sleep(POLL_SECONDS)
+            answer = await client.get(answer.headers["Location"])
+    assert answer.status_code == httpx.codes.OK, answer.text
+    body: dict[str, object] = answer.json()
+    return body
