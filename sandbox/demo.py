@@ -27,7 +27,7 @@ RESOURCES: Final = {"enpower": "legacy-enpower-", "graph": "", "elements": "elem
 CONNECTION: Final = "b4bbdbbd-cf2d-5c44-939b-be86bc688035"
 RECORDS: Final = 40
 POLL_SECONDS: Final = 0.3
-PIPED_WIDTH: Final = 200
+PIPED_WIDTH: Final = 240
 HARVEST_SECONDS: Final = 50
 
 
@@ -82,7 +82,7 @@ def run(args: Namespace) -> int:
 async def _demo(args: Namespace, console: Console) -> int:
     began = time.monotonic()
     with TemporaryDirectory() as logs:
-        console.print("Starting Azurite, a simulated AvePoint and the Functions host …")
+        console.print("Starting Azurite, a vault, a simulated AvePoint and the Functions host …")
         async with (
             running_stack(Path(logs), items=args.items, latency_ms=args.latency_ms) as stack,
             httpx.AsyncClient(

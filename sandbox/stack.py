@@ -1,4 +1,4 @@
-"""Everything at once: Azurite, the simulated AvePoint and the local Functions host, wired as a deployed app."""
+"""Everything at once: Azurite, vault, simulated AvePoint and the local Functions host, wired as a deployed app."""
 
 import os
 from collections.abc import AsyncIterator, Mapping
@@ -10,8 +10,10 @@ from secrets import token_urlsafe
 from sandbox.azurite import Azurite, azurite
 from sandbox.host.process import RunningHost, running_host
 from sandbox.processes import running, sandbox_command
+from sandbox.vault import vault
 
 CLIENT_ID = "sandbox-client"
+DEFAULT_SECRET_NAME = "avepoint-client-secret"
 SCHEDULES = {
     "HARVEST_ENPOWER_SCHEDULE": "0 0 1 * * *",
     "HARVEST_GRAPH_SCHEDULE": "0 0 2 * * *",
@@ -30,8 +32,8 @@ class Stack:
     environ: Mapping[str, str]
 
 
-def app_settings(*, avepoint_url: str, storage: str, secret: str) -> dict[str, str]:
-    """The app settings of an app that uses the simulated AvePoint and Azurite."""
+def app_settings(*, avepoint_url: str, storage: str) -> dict[str, str]:
+    """The settings of an app that uses the simulated AvePoint and Azurite; its secret is not among them."""
     return {
         "AVEPOINT_DATA_CENTER": "us",
         "AVEPOINT_GRAPH_URL": avepoint_url,
@@ -39,7 +41,6 @@ def app_settings(*, avepoint_url: str, storage: str, secret: str) -> dict[str, s
         "AVEPOINT_ELEMENTS_URL": avepoint_url,
         "AVEPOINT_IDENTITY_URL": avepoint_url,
         "AVEPOINT_CLIENT_ID": CLIENT_ID,
-        "AVEPOINT_CLIENT_SECRET": secret,
         "INVENTORY_STORAGE": storage,
         "HARVEST_ELEMENTS_DATASETS": "customers",
         "OPUS_DESTROY_ENABLED": "true",
@@ -68,10 +69,13 @@ async def running_stack(
         *("avepoint", "--port", "0", "--items", str(items), "--latency-ms", str(latency_ms)),
         *("--client-id", CLIENT_ID, "--client-secret", secret),
     )
-    async with azurite(logs / "azurite.log") as storage, running(*simulation, log=logs / "avepoint.log") as avepoint:
+    async with (
+        azurite(logs / "azurite.log") as storage,
+        running(*simulation, log=logs / "avepoint.log") as avepoint,
+        vault({DEFAULT_SECRET_NAME: secret}, directory=logs) as keys,
+    ):
         url = (await avepoint.printed(r"^avepoint listening on (\S+)$"))[1]
-        environ = app_settings(avepoint_url=url, storage=storage.connection_string, secret=secret) | dict(
-            settings or {}
-        )
+        environ = app_settings(avepoint_url=url, storage=storage.connection_string)
+        environ |= {**keys.environ, **(settings or {})}
         async with running_host(log=logs / "host.log", env={**os.environ, **environ}, port=port) as host:
             yield Stack(storage, url, host, environ)

@@ -91,7 +91,8 @@ def environ(azurite: Azurite, avepoint: Simulator) -> dict[str, str]:
 
 def app_settings(azurite: Azurite, simulator: Simulator) -> dict[str, str]:
     """The app settings of an app on the real parts."""
-    return sandbox_settings(avepoint_url=simulator.url, storage=azurite.connection_string, secret=CLIENT.client_secret)
+    settings = sandbox_settings(avepoint_url=simulator.url, storage=azurite.connection_string)
+    return settings | {"AVEPOINT_CLIENT_SECRET": CLIENT.client_secret}
 
 
 @pytest.fixture

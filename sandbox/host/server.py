@@ -31,6 +31,7 @@ from sandbox.host.timers import Timer
 
 PORT: Final = 7071
 DRAIN_SECONDS: Final = 30.0
+DEBUG_SETTING: Final = "PYTHON_ENABLE_DEBUG_LOGGING"  # as the Python worker of Azure Functions has it
 LOG_FORMAT: Final = "%(asctime)s %(levelname)-7s %(name)s: %(message)s"
 
 logger = logging.getLogger(__name__)
@@ -151,9 +152,7 @@ def run(args: Namespace) -> int:
     Returns:
         The exit status: 0, or 1 when it cannot start.
     """
-    logging.basicConfig(level=logging.INFO, format=LOG_FORMAT, stream=sys.stderr)
-    for chatty in ("azure", "uvicorn"):
-        logging.getLogger(chatty).setLevel(logging.WARNING)
+    _set_up_logging(debug=os.environ.get(DEBUG_SETTING, "").lower() in {"1", "true"})
     try:
         drained = asyncio.run(_main(args.app.resolve(), args.port))
     except StartError as error:
@@ -163,6 +162,12 @@ def run(args: Namespace) -> int:
         sys.stderr.flush()
         os._exit(0)  # a function that runs in a thread would keep the process alive
     return 0
+
+
+def _set_up_logging(*, debug: bool) -> None:
+    logging.basicConfig(level=logging.DEBUG if debug else logging.INFO, format=LOG_FORMAT, stream=sys.stderr)
+    for chatty in () if debug else ("azure", "uvicorn"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
 
 
 async def _main(app: Path, port: int) -> bool:

@@ -1,7 +1,7 @@
 """A request to AvePoint and its answer, as values."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from shared.avepoint.platform import Registration
@@ -21,10 +21,10 @@ class Request:
     """
 
     method: Method
-    url: str
+    url: str = field(repr=False)
     scope: str
     registration: Registration
-    body: bytes | None = None
+    body: bytes | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,4 +33,4 @@ class Answer:
 
     status: int
     headers: Mapping[str, str]
-    body: bytes
+    body: bytes = field(repr=False)

@@ -14,17 +14,17 @@ from tests.conftest import Simulator, app_settings
 POLL_SECONDS = 0.05
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 async def host(
     azurite: Azurite, simulator: Simulator, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[RunningHost]:
-    """The app, hosted; it shares Azurite and the simulated AvePoint with all other tests."""
+    """The app, hosted; it shares Azurite with all other tests, and so must not outlive the tests of this package."""
     environ = {**os.environ, **app_settings(azurite, simulator), "OPUS_DESTROY_ENABLED": "true"}
     async with running_host(log=tmp_path_factory.mktemp("host") / "host.log", env=environ) as running:
         yield running
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 async def client(host: RunningHost) -> AsyncIterator[httpx.AsyncClient]:
     """A caller who has the function key."""
     headers = {"x-functions-key": host.key}

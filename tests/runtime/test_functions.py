@@ -37,7 +37,7 @@ ROUTES = {
 type Trigger = dict[str, object]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 async def triggers(host: RunningHost) -> dict[str, Trigger]:
     """The trigger of each function, as the runtime has indexed it."""
     async with httpx.AsyncClient(headers={"x-functions-key": host.key}) as client:

@@ -88,7 +88,7 @@ async def opening(
     async with AsyncExitStack() as opened:
 
         async def opening(settings: Mapping[str, str] | None = None) -> Services:
-            environ = app_settings(avepoint_url=timed.url, storage=azurite.connection_string, secret="")
+            environ = app_settings(avepoint_url=timed.url, storage=azurite.connection_string)
             environ |= vaulted.environ | dict(settings or {})
             for name, value in environ.items():
                 monkeypatch.setenv(name, value)

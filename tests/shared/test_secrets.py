@@ -492,7 +492,8 @@ class TestIdentity:
         caplog: pytest.LogCaptureFixture,
     ) -> None:
         caplog.set_level("INFO")
-        environ = app_settings(avepoint_url="https://a.example", storage="unused", secret="unused") | settings
+        environ = app_settings(avepoint_url="https://a.example", storage="unused")
+        environ |= {"AVEPOINT_CLIENT_SECRET": "unused", **settings}
         credential = open_identity(load_settings(environ), client_context(None), environ=platform)
         await credential.close()
         assert isinstance(credential, expected)

@@ -261,6 +261,20 @@ async def test_refusals_of_requests_in_flight_together_count_once(throttle: Thro
     assert await places(throttle) == 2
 
 
+async def test_late_answers_to_requests_from_before_a_refusal_change_nothing(throttle: Throttle, clock: Clock) -> None:
+    crowd = Crowd(throttle, 4)
+    await settled()
+    throttle.refused(ORIGIN, crowd.turns[0], None)
+    for _ in range(20):
+        throttle.served(ORIGIN, crowd.turns[1])
+    await crowd.home()
+    clock.advance(seconds=10)
+
+    assert await places(throttle) == 2
+    async with throttle.admitted(ORIGIN) as turn:
+        assert throttle.refused(ORIGIN, turn, None) - clock() == timedelta(seconds=2)
+
+
 async def test_places_come_back_slowly(throttle: Throttle, clock: Clock) -> None:
     async with throttle.admitted(ORIGIN) as turn:
         throttle.refused(ORIGIN, turn, timedelta(seconds=1))
