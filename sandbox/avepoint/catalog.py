@@ -1,40 +1,74 @@
 from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Literal
 
 import msgspec
 
-from sandbox.avepoint.items import Template
+from sandbox.avepoint.items import Family, Origin, Template
+from sandbox.avepoint.numbers import Timeline
+from sandbox.avepoint.windows import timeline
 
-LinkShape = Literal["absolute", "root-relative", "prefixless", "relative", "token", "json"]
+LinkShape = Literal["absolute", "root-relative", "prefixless", "relative", "token", "json", "none"]
 """How a next link is written; see `paging.next_link`."""
 
+EndMarker = Literal["empty", "null", "absent"]
+"""What stands in place of a next link on the last page."""
+
 _HERE = Path(__file__).parent
+_OBJECTS = Timeline()
 
 
 class Paging(msgspec.Struct, frozen=True, eq=False, forbid_unknown_fields=True):
     """How a list is cut into pages.
 
     `parameter` says where to go on: with an opaque token, the rows to skip, or a page number counted from `first`.
+    `token` is a second parameter, for an opaque token that overrides the page number; links are made for it.
     `size` is the parameter of the page size, `default` rows when absent, `maximum` where one is documented.
     """
 
     style: Literal["token", "skip", "page", "none"]
     parameter: str = ""
+    token: str = ""
     size: str = ""
     default: int = 0
     maximum: int | None = None
     first: int = 0
 
 
+class Parent(msgspec.Struct, frozen=True, eq=False, forbid_unknown_fields=True):
+    """The list that a call takes values of: for each parameter a field of its items, as `columns.Column` has it.
+
+    The parameters of that list, if it is a child itself, are parameters of the call as well. With `several` each
+    parameter takes a list of values.
+    """
+
+    resource: str
+    by: dict[str, str]
+    several: bool = False
+
+
+class Window(msgspec.Struct, frozen=True, eq=False, forbid_unknown_fields=True):
+    """The parameters of a time filter, how far apart they may be, and how far back a call without a start looks."""
+
+    since: str
+    until: str
+    longest_days: int | None = None
+    default_days: int | None = None
+
+
 class Resource(msgspec.Struct, frozen=True, eq=False, forbid_unknown_fields=True):
     """One documented call.
 
-    `scopes` are alternatives. `required` and `tenant` are query parameters. `keys` tell one item from another.
+    `scopes` are alternatives. `keys` tell one item from another. `required` and `tenant` are parameters, `choices`
+    those that split a child list further, with the values they take. Parameters that stand in `path` are taken from
+    it; the others, paging included, from the query, or from the JSON body where `in_body` is set. `ids` are lists of
+    the body that narrow the answer to the items with these values of a field.
+
     `body` is the answer with the markers `$items` (or `$item` for a call that answers one object), `$total`, `$next`,
-    `$page` and `$size`; `item` is the source of a `Template` and holds every documented field.
+    `$page` and `$size`; `table_keys` renames its keys to what the field table of the documents has where that and the
+    sample disagree. `item` is the source of a `Template` and holds every documented field; `variants` take turns with
+    it.
     """
 
     name: str
@@ -45,9 +79,17 @@ class Resource(msgspec.Struct, frozen=True, eq=False, forbid_unknown_fields=True
     keys: tuple[str, ...]
     body: object
     item: msgspec.Raw
+    variants: tuple[msgspec.Raw, ...] = ()
     required: tuple[str, ...] = ()
     tenant: str | None = None
+    in_body: bool = False
+    parent: Parent | None = None
+    choices: dict[str, tuple[str, ...]] = {}
+    window: Window | None = None
+    ids: dict[str, str] = {}
     shape: LinkShape = "absolute"
+    end: EndMarker = "empty"
+    table_keys: dict[str, str] = {}
 
     @property
     def answers_one(self) -> bool:
@@ -61,17 +103,20 @@ class Service(msgspec.Struct, frozen=True, eq=False, forbid_unknown_fields=True)
     resources: tuple[Resource, ...]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Listing:
+class Listing(msgspec.Struct, frozen=True, eq=False):
     resource: Resource
-    template: Template
     error: object
+    seed: int
+
+    def template(self, family: Family | None = None, step: int = 1) -> Template:
+        """Return the template of the items; `step` minutes lie between those of a list with a time filter."""
+        return _template(self, family, timeline(step) if self.resource.window else _OBJECTS)
 
 
 def load(seed: int) -> dict[str, Listing]:
-    """Return all resources by name, with templates for the items that `seed` stands for."""
+    """Return all resources by name, with the items that `seed` stands for."""
     return {
-        resource.name: Listing(resource, Template(resource.name, _compact(resource.item), seed), service.error)
+        resource.name: Listing(resource, service.error, seed)
         for service in services()
         for resource in service.resources
     }
@@ -91,5 +136,8 @@ def scopes() -> Mapping[str, str]:
     return {name.lower(): name for name in names}
 
 
-def _compact(item: msgspec.Raw) -> bytes:
-    return msgspec.json.format(bytes(item), indent=-1)
+@lru_cache(maxsize=256)
+def _template(listing: Listing, family: Family | None, timeline: Timeline) -> Template:
+    resource = listing.resource
+    sources = [msgspec.json.format(bytes(item), indent=-1) for item in (resource.item, *resource.variants)]
+    return Template(resource.name, sources, Origin(listing.seed, timeline, family))

@@ -1,6 +1,7 @@
 """The routes below `/_sandbox`: set faults, see what was asked, and see what there is. They need no token."""
 
 from collections.abc import Iterator
+from datetime import datetime, timedelta
 from http import HTTPStatus
 
 import msgspec
@@ -9,13 +10,17 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
+from sandbox.avepoint.families import UnknownParentError
 from sandbox.avepoint.faults import Rule
+from sandbox.avepoint.holdings import Rows
 from sandbox.avepoint.paging import whole
 from sandbox.avepoint.simulation import AvePoint
+from sandbox.avepoint.windows import moment
 from sandbox.avepoint.wire import RefusedError
 
 _RULES = TypeAdapter(list[Rule])
 _JSON = "application/json"
+_OWN_PARAMETERS = {"from", "count", "since", "until", "tenant"}
 
 
 class Control:
@@ -34,7 +39,7 @@ class Control:
         ]
 
     async def faults(self, _: Request) -> Response:
-        settings = self._avepoint.settings.model_dump(by_alias=True)
+        settings = self._avepoint.settings.model_dump(by_alias=True, mode="json")
         return _json({"rules": self._avepoint.faults.listed(), **settings})
 
     async def set_faults(self, request: Request) -> Response:
@@ -63,26 +68,50 @@ class Control:
         return Response(status_code=HTTPStatus.NO_CONTENT)
 
     async def items(self, request: Request) -> Response:
-        """Answer items `from` to `from + count` of any resource as one JSON array of the bytes that are served."""
+        """Answer items of any list as one JSON array of the bytes that are served, those at the places `from` on.
+
+        `count` is how many, all of the list without it; `since` and `until` make a window of a list with a time filter,
+        `tenant` filters by tenant. Every other parameter is a parent value of a child list.
+        """
         name = request.path_params["resource"]
         if name not in self._avepoint.listings:
             return _json({"error": f"There is no list {name}."}, HTTPStatus.NOT_FOUND)
         try:
-            first = whole(request.query_params, "from", 0, minimum=0, maximum=None)
-            count = whole(request.query_params, "count", self._avepoint.item_count(name), minimum=0, maximum=None)
+            rows = self._rows(name, dict(request.query_params))
+        except UnknownParentError as error:
+            return _json({"error": str(error)}, HTTPStatus.NOT_FOUND)
         except RefusedError as refusal:
             return _bad_request(refusal.message)
-        return StreamingResponse(self._array(name, range(first, first + count)), media_type=_JSON)
+        except KeyError as error:
+            return _bad_request(f"{error.args[0]} is required.")
+        except (ValueError, TypeError) as error:
+            return _bad_request(str(error))
+        return StreamingResponse(_array(rows), media_type=_JSON)
 
     async def opus(self, _: Request) -> Response:
         opus = self._avepoint.opus
         return _json({"records": opus.records, "executions": list(opus.executions)})
 
-    def _array(self, name: str, numbers: range) -> Iterator[bytes]:
-        yield b"["
-        for n in numbers:
-            yield (b"," if n > numbers.start else b"") + self._avepoint.item(name, n)
-        yield b"]"
+    def _rows(self, name: str, query: dict[str, str]) -> Rows:
+        first = whole(query, "from", 0, minimum=0, maximum=None)
+        count = whole(query, "count", "", minimum=0, maximum=None) if "count" in query else None
+        since, until = (_moment(query.get(bound)) for bound in ("since", "until"))
+        tenant = query.get("tenant")
+        parents = {parameter: value for parameter, value in query.items() if parameter not in _OWN_PARAMETERS}
+        whole_list = None if count is None else first + count
+        rows = self._avepoint.rows(name, parents, window=(since, until), tenant=tenant, count=whole_list)
+        return Rows(rows.items, rows.numbers[first:])
+
+
+def _array(rows: Rows) -> Iterator[bytes]:
+    yield b"["
+    for place, item in enumerate(rows):
+        yield (b"," if place else b"") + item
+    yield b"]"
+
+
+def _moment(text: str | None) -> datetime | None:
+    return moment(text, is_end=False, end_day_included=False, ahead=timedelta()) if text else None
 
 
 def _json(document: object, status: int = HTTPStatus.OK) -> Response:

@@ -38,40 +38,48 @@ class Seal:
             raise ValueError(token) from error
 
 
-def whole(query: Mapping[str, str], name: str, default: int | str, *, minimum: int, maximum: int | None) -> int:
-    """Return a whole number of the query; raise `RefusedError` (400) for anything else or out of bounds."""
-    text = query.get(name.lower(), str(default))
+def whole(given: Mapping[str, str], name: str, default: int | str, *, minimum: int, maximum: int | None) -> int:
+    """Return a whole number of the parameters; raise `RefusedError` (400) for anything else or out of bounds."""
+    text = given.get(name.lower(), str(default))
     if _WHOLE.fullmatch(text) and minimum <= int(text) and (maximum is None or int(text) <= maximum):
         return int(text)
     bounds = f"at least {minimum}" if maximum is None else f"{minimum} to {maximum}"
     raise RefusedError(HTTPStatus.BAD_REQUEST, f"{name} must be a whole number, {bounds}.")
 
 
-def page_size(paging: Paging, query: Mapping[str, str]) -> int:
-    return whole(query, paging.size, paging.default, minimum=1, maximum=paging.maximum)
+def page_size(paging: Paging, given: Mapping[str, str], *, clamp: bool = False) -> int:
+    """Return the rows of a page; with `clamp`, more than the maximum is the maximum and no error."""
+    if not paging.size:
+        return paging.default
+    size = whole(given, paging.size, paging.default, minimum=1, maximum=None if clamp else paging.maximum)
+    return min(size, paging.maximum) if paging.maximum else size
 
 
-def offset(paging: Paging, query: Mapping[str, str], *, size: int, seal: Seal, of: str) -> int:
+def offset(paging: Paging, given: Mapping[str, str], *, size: int, seal: Seal, of: str) -> int:
     """Return the number of rows before the page that was asked for; raise `RefusedError` (400) for a bad value."""
-    given = query.get(paging.parameter.lower())
-    if paging.style == "none" or given is None:
+    if paging.token and (token := given.get(paging.token.lower())):
+        return _unsealed(_unwrapped(token), seal, of)
+    value = given.get(paging.parameter.lower())
+    if paging.style == "none" or value is None:
         return 0
-    value = _unwrapped(given)
+    value = _unwrapped(value)
     if paging.style == "token":
-        return _unsealed(value, seal, of)
+        return _unsealed(value, seal, of) if value else 0
     number = whole({paging.parameter.lower(): value}, paging.parameter, "", minimum=paging.first, maximum=None)
     return number if paging.style == "skip" else (number - paging.first) * size
 
 
-def continuation(paging: Paging, after: int, *, size: int, seal: Seal, of: str) -> str:
-    """Return the value of `paging.parameter` that asks for the rows from `after` on."""
+def continuation(paging: Paging, after: int, *, size: int, seal: Seal, of: str) -> tuple[str, str]:
+    """Return the parameter and its value that ask for the rows from `after` on."""
+    if paging.token:
+        return paging.token, seal.close(after, of)
     match paging.style:
         case "token":
-            return seal.close(after, of)
+            return paging.parameter, seal.close(after, of)
         case "page":
-            return str(after // size + paging.first)
+            return paging.parameter, str(after // size + paging.first)
         case _:
-            return str(after)
+            return paging.parameter, str(after)
 
 
 def next_link(request: Request, parameter: str, value: str, shape: LinkShape) -> str:
@@ -81,7 +89,7 @@ def next_link(request: Request, parameter: str, value: str, shape: LinkShape) ->
     is, `prefixless` as `/powerplatform/powerapps`, `relative` as `powerapps`; each with the query of the request and
     the continuation. `token` is the URL-encoded continuation alone, `json` a JSON document with it inside.
     """
-    path = request.url.path
+    path = quote(request.url.path)
     kept = {name: given for name, given in request.query_params.items() if name.lower() != parameter.lower()}
     query = urlencode(kept | {parameter: value})
     match shape:
@@ -95,8 +103,13 @@ def next_link(request: Request, parameter: str, value: str, shape: LinkShape) ->
             return f"{path.rsplit('/', 1)[1]}?{query}"
         case "token":
             return quote(value, safe="")
-        case "json":
-            return msgspec.json.encode({"token": value, "range": "next"}).decode()
+        case _:
+            return wrapped(value)
+
+
+def wrapped(token: str) -> str:
+    """Return the continuation inside a JSON document, as the sharing links of Insights have it."""
+    return msgspec.json.encode({"token": token, "range": "next"}).decode()
 
 
 def _unsealed(token: str, seal: Seal, of: str) -> int:

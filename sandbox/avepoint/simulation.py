@@ -1,15 +1,19 @@
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime
 
 from sandbox.avepoint import catalog
+from sandbox.avepoint.families import Families
 from sandbox.avepoint.faults import Faults
+from sandbox.avepoint.holdings import Holdings, Rows
 from sandbox.avepoint.identity import Credentials, Identity
 from sandbox.avepoint.log import Log
 from sandbox.avepoint.opus import Opus
 from sandbox.avepoint.paging import Seal
-from sandbox.avepoint.settings import Settings, for_list
+from sandbox.avepoint.settings import Settings
+from sandbox.avepoint.windows import Span
 
-_ITEMS = 250
+_NO_PARENTS: Mapping[str, str] = {}
 
 
 class AvePoint:
@@ -39,15 +43,71 @@ class AvePoint:
         self.faults = Faults()
         self.log = Log()
 
-    def item(self, resource: str, n: int) -> bytes:
-        """Return item n (from 0) of a resource, the very bytes that are served; raise KeyError for an unknown name."""
-        return self.listings[resource].template.render(n)
+    @property
+    def holdings(self) -> Holdings:
+        """What the lists hold now, with the settings as they are."""
+        now = self.settings.now or datetime.fromtimestamp(self.clock(), UTC)
+        return Holdings(self.listings, self.settings, now.astimezone(UTC))
+
+    def item(self, resource: str, n: int, parents: Mapping[str, str] = _NO_PARENTS) -> bytes:
+        """Return item n (from 0) of a list as it is served, byte for byte; `parents` as for `items`.
+
+        Item 0 of a list with a time filter is the newest; the others are older by `every_minutes` each.
+        """
+        holdings = self.holdings
+        return holdings.row(resource, Families(holdings).of(resource, parents), n)
+
+    def items(
+        self,
+        resource: str,
+        parents: Mapping[str, str] = _NO_PARENTS,
+        *,
+        window: tuple[datetime | None, datetime | None] = (None, None),
+        tenant: str | None = None,
+    ) -> list[bytes]:
+        """Return the items of a list as they are served, in that order, byte for byte.
+
+        Args:
+            resource: name of the list.
+            parents: for a child list, the parent values by the names of the parameters they go into.
+            window: start and end of the time filter (with a zone), in a list that has one; None leaves a side open.
+            tenant: the tenant filter.
+
+        Raises:
+            KeyError: there is no such list, or a parent value is missing.
+            UnknownParentError: there is no such parent, or it is gone; the service answers 404.
+            ValueError: a parent value is none of those that its parameter takes.
+        """
+        return list(self.rows(resource, parents, window=window, tenant=tenant))
+
+    def rows(
+        self,
+        resource: str,
+        parents: Mapping[str, str] = _NO_PARENTS,
+        *,
+        window: tuple[datetime | None, datetime | None] = (None, None),
+        tenant: str | None = None,
+        count: int | None = None,
+    ) -> Rows:
+        """Return what `items` does without making the items yet; `count` as if the whole list held that many."""
+        holdings = self.holdings
+        family = Families(holdings).of(resource, parents)
+        return holdings.rows(resource, family, span=Span(*window), tenant=tenant, count=count)
 
     def item_count(self, resource: str) -> int:
-        """Return how many items the list holds; a call that answers one object holds one."""
-        if self.listings[resource].resource.answers_one:
-            return 1
-        return for_list(self.settings.items, resource, _ITEMS)
+        """Return how many items the list holds (of each parent); a call that answers one object holds one."""
+        return self.holdings.count(resource)
+
+    def parents(self, resource: str) -> Iterator[dict[str, str]]:
+        """Yield the parent values of every child list, by the names of the parameters they go into.
+
+        Parents that are gone are among them; see `is_gone`. There are none for a list without parents.
+        """
+        return Families(self.holdings).all_of(resource)
+
+    def is_gone(self, resource: str, parents: Mapping[str, str]) -> bool:
+        """Tell whether settings let the child list answer 404 although the list of its parents holds the parent."""
+        return Families(self.holdings).is_gone(resource, parents)
 
     def change(self, changes: Mapping[str, object]) -> None:
         """Change settings, named as in JSON.

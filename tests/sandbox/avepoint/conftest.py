@@ -30,9 +30,12 @@ class Service:
     async def token(self, scope: str) -> httpx.Response:
         return await self.client.post("/connect/token", data={**TOKEN_FORM, "scope": scope})
 
-    async def use_token_for(self, scope: str) -> None:
-        token = (await self.token(scope)).json()["access_token"]
-        self.client.headers["authorization"] = f"Bearer {token}"
+    def use_token_for(self, scope: str) -> None:
+        """Give the client a token as the token endpoint issues it."""
+        answer = self.avepoint.identity.issue(
+            {**TOKEN_FORM, "scope": scope}, self.avepoint.settings.token_seconds, audience=""
+        )
+        self.client.headers["authorization"] = f"Bearer {answer['access_token']}"
 
 
 @pytest.fixture(scope="session")
@@ -44,11 +47,11 @@ async def running() -> AsyncIterator[Service]:
 
 
 @pytest.fixture
-async def service(running: Service) -> Service:
+def service(running: Service) -> Service:
     """The one service of all tests, as if it had just been started."""
     running.clock.now = Clock.now
     running.avepoint.calm()
     running.avepoint.opus = Opus(running.clock)
-    await running.use_token_for(" ".join(scopes()))
+    running.use_token_for(" ".join(scopes()))
     running.avepoint.log.clear()
     return running

@@ -48,7 +48,7 @@ async def test_any_client_is_let_in_where_no_credentials_are_set() -> None:
 
 async def test_tokens_expire(service: Service) -> None:
     await service.client.post("/_sandbox/faults", json={"tokenSeconds": 10})
-    await service.use_token_for(ENPOWER)
+    service.use_token_for(ENPOWER)
     service.clock.now += 9
     assert (await service.client.get(POWER_APPS)).status_code == 200
     service.clock.now += 1
@@ -63,18 +63,18 @@ async def test_calls_without_a_good_token_are_401(service: Service, header: str)
 
 
 async def test_another_scope_is_403(service: Service) -> None:
-    await service.use_token_for("audit.read.all")
+    service.use_token_for("audit.read.all")
     assert (await service.client.get(POWER_APPS)).status_code == 403
 
 
 async def test_scopes_are_compared_without_case(service: Service) -> None:
-    await service.use_token_for("EnPower.Data.Read.All")
+    service.use_token_for("EnPower.Data.Read.All")
     assert (await service.client.get(POWER_APPS)).status_code == 200
 
 
 @pytest.mark.parametrize("scope", ["elements.bm.tenant.read.all", "elements.bm.tenant.readwrite.all"])
 async def test_any_of_the_alternative_scopes_will_do(service: Service, scope: str) -> None:
-    await service.use_token_for(scope)
+    service.use_token_for(scope)
     assert (await service.client.post("/partner/external/v3/bm/tenants/batch", json={})).status_code == 200
 
 

@@ -219,6 +219,6 @@ async def test_what_was_carried_out_is_kept_in_order(service: Service) -> None:
 
 
 async def test_opus_needs_its_scope(service: Service) -> None:
-    await service.use_token_for("enpower.data.read.all")
+    service.use_token_for("enpower.data.read.all")
     answers = [await submit(service, record("a")), await due(service), await destroy(service, "a")]
     assert [answer.status_code for answer in answers] == [403, 403, 403]
