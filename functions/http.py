@@ -71,7 +71,7 @@ def flag(req: func.HttpRequest, name: str, *, default: bool = False) -> bool:
     Raises:
         InvalidInput: It is neither ``true`` nor ``false``.
     """
-    value: str = req.params.get(name, str(default)).lower()
+    value: str = (req.params.get(name) or str(default)).lower()
     if value not in {"true", "false"}:
         raise InvalidInput(f"{name} is 'true' or 'false', not {value!r}", target=name)
     return value == "true"
@@ -83,7 +83,7 @@ def number(req: func.HttpRequest, name: str, *, default: int, least: int, most: 
     Raises:
         InvalidInput: It is none.
     """
-    value = req.params.get(name, str(default))
+    value = req.params.get(name) or str(default)
     if not (value.isascii() and value.isdecimal() and least <= int(value) <= most):
         raise InvalidInput(f"{name} is a whole number from {least} to {most}, not {value!r}", target=name)
     return int(value)

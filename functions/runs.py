@@ -48,7 +48,7 @@ async def start_harvest(req: func.HttpRequest) -> func.HttpResponse:
 @answering
 async def list_runs(req: func.HttpRequest) -> func.HttpResponse:
     """The newest runs, of one source or of all."""
-    source = _source(req.params["source"]) if "source" in req.params else None
+    source = _source(req.params["source"]) if req.params.get("source") else None
     top = number(req, "top", default=20, least=1, most=200)
     opened = await services()
     newest = (await run_ids(opened.storage, source))[:top]

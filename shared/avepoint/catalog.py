@@ -28,15 +28,29 @@ class PageSize(_Strict):
     most: int | None = None
 
 
+class PageNumber(_Strict):
+    """The query parameter that numbers the pages, and whether it alone leads from page to page.
+
+    Where it does not ``drive``, a link says whether there is a next page, and may say where.
+    """
+
+    parameter: str
+    first: int
+    drives: bool = False
+
+
 class Dataset(_Strict):
     """One documented list of AvePoint.
 
     Attributes:
         path: Below the base URL of the source.
         envelope: Dotted path to the list in the answer; ``$root`` where the answer is the list.
+        single: The envelope holds one object, which is the only item.
         total: Dotted path to the total number of items; ``None`` where none is given.
         link: Dotted path to the link to the next page; ``None`` where everything comes at once.
-        token: Query parameter that takes the link when it is a bare token.
+        token: Parameter that takes the link when it is a bare token.
+        page: Page number; ``None`` where pages are not numbered.
+        pages_in: Where paging parameters go: into the query, or into the JSON body of a POST.
         status: Key of a status inside the answer; anything but 200 there is a failure.
         key: Fields that identify an item; empty where none are documented.
         tenant: Query parameter that narrows the list to one tenant.
@@ -52,9 +66,12 @@ class Dataset(_Strict):
     method: Method = "GET"
     kind: Kind = "full"
     envelope: str
+    single: bool = False
     total: str | None = None
     link: str | None = None
     token: str | None = None
+    page: PageNumber | None = None
+    pages_in: Literal["query", "body"] = "query"
     status: str | None = None
     key: tuple[str, ...] = ()
     tenant: str | None = None

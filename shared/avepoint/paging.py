@@ -1,21 +1,19 @@
 """Paging: an answer in, items and the next request out. Pure.
 
-Items are never parsed: they are the bytes the server sent. Next links come in many shapes (AvePoint/cloud-api shows
-absolute, root-relative without the service prefix, relative, bare tokens, JSON in a string); whatever shape one has,
-only its path and query are used, on the origin of the base URL.
+Items are never parsed: they are the bytes the server sent.
 """
 
 import json
-import re
 from collections.abc import Buffer, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Self
-from urllib.parse import quote, urlencode, urljoin, urlsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import msgspec
 
-from shared.avepoint.catalog import Dataset
+from shared.avepoint.catalog import Dataset, PageNumber
+from shared.avepoint.links import follow, is_bare_token, with_parameter
 from shared.avepoint.request import Request
 from shared.document import Document
 from shared.errors import BadAnswer, BrokenChain
@@ -24,12 +22,8 @@ PAGES_CEILING = 500_000
 """No documented list comes near: with 15,000 requests an hour it would take 33 hours."""
 
 EMPTY_PAGES_CEILING = 100
-LINK_CEILING = 16_384
 
 _BOM = b"\xef\xbb\xbf"
-_PRINTABLE = frozenset(map(chr, range(0x21, 0x7F))) - {"\\"}
-_ABSOLUTE = re.compile(r"(?:[A-Za-z][A-Za-z0-9+.-]*:)?//")
-_STRAY_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,14 +54,18 @@ def first_request(dataset: Dataset, base_url: str, *, page_size: int | None, ten
         page_size: The size wanted; ``None`` for the documented maximum. What the API does not allow is lowered.
         tenant: The tenant to narrow to, where the dataset can.
     """
-    query: dict[str, str] = {}
+    paging: dict[str, int] = {}
+    if dataset.page is not None:
+        paging[dataset.page.parameter] = dataset.page.first
     size = _size(dataset, page_size)
     if dataset.size is not None and size is not None:
-        query[dataset.size.parameter] = str(size)
+        paging[dataset.size.parameter] = size
+    query: dict[str, str] = {name: str(value) for name, value in paging.items()} if dataset.pages_in == "query" else {}
     if dataset.tenant is not None and tenant is not None:
         query[dataset.tenant] = tenant
     url = f"{base_url}{dataset.path}"
-    return _request(dataset, f"{url}?{urlencode(query)}" if query else url)
+    body = None if dataset.method == "GET" else json.dumps(paging if dataset.pages_in == "body" else {}).encode()
+    return _request(dataset, f"{url}?{urlencode(query)}" if query else url, body)
 
 
 def _size(dataset: Dataset, wanted: int | None) -> int | None:
@@ -77,8 +75,8 @@ def _size(dataset: Dataset, wanted: int | None) -> int | None:
     return most if wanted is None else min(wanted, most or wanted)
 
 
-def _request(dataset: Dataset, url: str) -> Request:
-    return Request(dataset.method, url, dataset.scope, dataset.registration)
+def _request(dataset: Dataset, url: str, body: bytes | None) -> Request:
+    return Request(dataset.method, url, dataset.scope, dataset.registration, body)
 
 
 def read_page(dataset: Dataset, body: bytes) -> Page:
@@ -128,14 +126,16 @@ def _object(dataset: Dataset, body: bytes | msgspec.Raw) -> dict[str, msgspec.Ra
 
 
 def _envelope(dataset: Dataset, keys: dict[str, msgspec.Raw], body: bytes) -> msgspec.Raw:
-    """The list of the items; where the server writes ``null`` for none, an empty one."""
+    """The list of the items; where the server writes ``null`` for none, an empty one, and an object is the only one."""
     found = msgspec.Raw(body) if dataset.envelope == "$root" else _dig(dataset, keys, dataset.envelope)
     if found is None:
         raise BadAnswer(
             f"{dataset.name}: a page has no {dataset.envelope!r}, only {', '.join(keys) or 'nothing'}",
             remedy="AvePoint may have changed its API: compare the answer with its documentation.",
         )
-    return _EMPTY if memoryview(found)[:1] == memoryview(b"n") else found
+    if memoryview(found)[:1] == memoryview(b"n"):
+        return _EMPTY
+    return msgspec.Raw(b"[" + bytes(found) + b"]") if dataset.single else found
 
 
 def _items(dataset: Dataset, envelope: msgspec.Raw) -> list[msgspec.Raw]:
@@ -180,107 +180,53 @@ def _find(keys: dict[str, msgspec.Raw], name: str) -> msgspec.Raw | None:
     return next((value for key, value in keys.items() if key.casefold() == folded), None)
 
 
-def next_request(dataset: Dataset, base_url: str, request: Request, page: Page) -> Request | None:
+def next_request(dataset: Dataset, base_url: str, request: Request, page: Page, *, seen: int) -> Request | None:
     """The request for the page after ``page``, or ``None`` at the end.
+
+    A link decides where the documents promise one. Where only a page number moves, the end is an empty page: a total
+    saves that last question once everything has come, and is never trusted alone.
+
+    Args:
+        seen: How many items have come so far, those of ``page`` among them.
 
     Raises:
         BrokenChain: The link leads elsewhere, or is a token for which the catalogue names no parameter.
     """
-    if page.link is None:
+    if page.link is not None:
+        return _following(dataset, base_url, request, page.link)
+    if dataset.page is None or not dataset.page.drives or not page.items:
         return None
-    return _request(dataset, follow(page.link, request.url, base_url=base_url, token_parameter=dataset.token))
+    if page.total is not None and seen >= page.total and len(page.items) < _asked_size(dataset, request):
+        return None
+    return _next_number(dataset, dataset.page, request)
 
 
-def follow(link: str, current: str, *, base_url: str, token_parameter: str | None) -> str:
-    """The URL a next link means, on the origin of ``base_url`` whatever the link says.
-
-    Args:
-        link: As the server sent it, in any shape.
-        current: URL of the page that held the link.
-        token_parameter: Query parameter for a bare token, which is taken as URL-encoded already, or a JSON document,
-            which is not.
-
-    Raises:
-        BrokenChain: The link leads to another origin, or cannot be understood.
-    """
-    link = _unwrapped(link)
-    is_json = link.startswith("{")
-    if len(link) > LINK_CEILING or not (link.isprintable() if is_json else _PRINTABLE.issuperset(link)):
-        raise BrokenChain("the next link is too long or has characters that no URL has")
-    if _ABSOLUTE.match(link) or link.startswith("?"):
-        return _pinned(_joined(current, link), base_url)
-    if not is_json and (link.startswith("/") or "?" in link):
-        return _pinned(_rebuilt(link, current), base_url)
-    if token_parameter is None:
-        raise BrokenChain(
-            "the next link is a bare token, and the catalogue names no parameter for it",
-            remedy="Ask AvePoint support which parameter takes it, and add it to the catalogue as 'token'.",
-        )
-    token = quote(link, safe="") if is_json else _STRAY_PERCENT.sub("%25", quote(link, safe="%"))
-    return _pinned(_with_token(current, token_parameter, token), base_url)
+def _following(dataset: Dataset, base_url: str, request: Request, link: str) -> Request:
+    if dataset.pages_in == "body" and dataset.token is not None:
+        return _request(dataset, request.url, _with_key(request.body, dataset.token, link))
+    if dataset.token is None and dataset.page is not None and is_bare_token(link):
+        return _next_number(dataset, dataset.page, request)
+    url = follow(link, request.url, base_url=base_url, token_parameter=dataset.token)
+    return _request(dataset, url, request.body)
 
 
-def _unwrapped(link: str) -> str:
-    """Some services write the link as a JSON string inside the JSON string."""
-    if link.startswith('"') and link.endswith('"'):
-        try:
-            return str(json.loads(link))
-        except ValueError:
-            return link
-    return link
+def _next_number(dataset: Dataset, page: PageNumber, request: Request) -> Request:
+    number = int(_parameter(request, page.parameter) or page.first) + 1
+    return _request(dataset, with_parameter(request.url, page.parameter, str(number)), request.body)
 
 
-def _rebuilt(link: str, current: str) -> str:
-    """A link without host: its path may lack the prefix of the service, which the current path has."""
-    path, _, query = link.partition("?")
-    current_path = urlsplit(current).path
-    if current_path.endswith(f"/{path.lstrip('/')}"):
-        path = current_path
-    return _joined(current, f"{path}?{query}")
+def _asked_size(dataset: Dataset, request: Request) -> int:
+    """The page size that was asked for; where none was, no page is short."""
+    asked = _parameter(request, dataset.size.parameter) if dataset.size else None
+    return int(asked) if asked else 0
 
 
-def _joined(current: str, link: str) -> str:
-    try:
-        return urljoin(current, link)
-    except ValueError as error:
-        raise BrokenChain(f"the next link is no URL: {error}") from error
+def _parameter(request: Request, name: str) -> str | None:
+    return dict(parse_qsl(urlsplit(request.url).query)).get(name)
 
 
-def _with_token(current: str, parameter: str, token: str) -> str:
-    parts = urlsplit(current)
-    kept = [pair for pair in parts.query.split("&") if pair and pair.partition("=")[0] != parameter]
-    return parts._replace(query="&".join([*kept, f"{parameter}={token}"]), fragment="").geturl()
-
-
-def _pinned(url: str, base_url: str) -> str:
-    """``url`` on the origin of ``base_url``; only its path and query are taken over."""
-    try:
-        parts, base = urlsplit(url), urlsplit(base_url)
-        same = (parts.scheme, parts.hostname, _port(parts.scheme, parts.port)) == (
-            base.scheme,
-            base.hostname,
-            _port(base.scheme, base.port),
-        )
-    except ValueError as error:
-        raise BrokenChain(f"the next link is no URL: {error}") from error
-    if not same or "@" in parts.netloc:
-        raise BrokenChain(
-            "the next link leads to another origin",
-            remedy="The token is sent to no other host: check the AVEPOINT_*_URL settings, then ask AvePoint support.",
-        )
-    return base._replace(path=parts.path or "/", query=parts.query, fragment="").geturl()
-
-
-def _port(scheme: str, port: int | None) -> int | None:
-    return {"http": 80, "https": 443}.get(scheme) if port is None else port
-
-
-def same_origin(url: str, base_url: str) -> bool:
-    """Whether a stored URL still lies on the origin of ``base_url``."""
-    try:
-        return _pinned(url, base_url) == url
-    except BrokenChain:
-        return False
+def _with_key(body: bytes | None, key: str, value: str) -> bytes:
+    return json.dumps(json.loads(body or b"{}") | {key: value}).encode()
 
 
 def fingerprint(*parts: Buffer) -> str:
@@ -305,6 +251,7 @@ class LoopGuard(Document):
     """
 
     pages: int = 0
+    items: int = 0
     empty_pages: int = 0
     request_mark: str = ""
     page_mark: str = ""
@@ -330,6 +277,7 @@ class LoopGuard(Document):
         return self.model_copy(
             update={
                 "pages": pages,
+                "items": self.items + len(page.items),
                 "empty_pages": empty_pages,
                 "request_mark": asked if moves else self.request_mark,
                 "page_mark": served if moves else self.page_mark,

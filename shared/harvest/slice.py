@@ -12,7 +12,8 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from shared.avepoint.catalog import Dataset, catalog
-from shared.avepoint.paging import Page, first_request, next_request, read_page, same_origin
+from shared.avepoint.links import same_origin
+from shared.avepoint.paging import Page, first_request, next_request, read_page
 from shared.avepoint.request import Request
 from shared.errors import (
     AppError,
@@ -189,7 +190,7 @@ class _Slice:
         """Read a page and count it in."""
         page = read_page(self._dataset, reply.answer.body)
         guard = self._progress.guard.after(self._dataset, request, page)
-        following = next_request(self._dataset, self._base_url, request, page)
+        following = next_request(self._dataset, self._base_url, request, page, seen=guard.items)
         self._progress = self._progress.after(
             page, guard=guard, following=following, retries=reply.retries, waited=reply.waited
         )

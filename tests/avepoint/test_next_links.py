@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from shared.avepoint.paging import LINK_CEILING, follow
+from shared.avepoint.links import LINK_CEILING, follow
 from shared.errors import BrokenChain
 
 BASE = "https://graph-us.avepoint.example/smp"

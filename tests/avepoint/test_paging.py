@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.avepoint.catalog import Dataset, PageSize
+from shared.avepoint.catalog import Dataset, PageNumber, PageSize
 from shared.avepoint.paging import LoopGuard, Page, first_request, next_request, read_page
 from shared.avepoint.request import Request
 from shared.errors import BadAnswer, BrokenChain
@@ -172,10 +172,81 @@ class TestLoopGuard:
             self.walk([(f"/{n}", b"") for n in range(200)])
 
 
-def test_the_end_of_a_chain() -> None:
-    request = first_request(dataset(), BASE, page_size=None, tenant=None)
-    page = read_page(dataset(), b'{"powerApps":[],"nextLink":""}')
-    assert next_request(dataset(), BASE, request, page) is None
+class TestNextRequest:
+    @staticmethod
+    def following(dataset: Dataset, page: bytes, *, seen: int, url: str = f"{BASE}/smp/apps") -> Request | None:
+        request = Request(dataset.method, url, "s", "avepoint", b"{}" if dataset.method == "POST" else None)
+        return next_request(dataset, BASE, request, read_page(dataset, page), seen=seen)
+
+    def test_without_a_link_a_chain_of_links_ends(self) -> None:
+        assert self.following(dataset(), b'{"powerApps":[{}],"totalCount":9,"nextLink":""}', seen=1) is None
+
+    def test_a_link_is_followed(self) -> None:
+        following = self.following(dataset(), b'{"powerApps":[{}],"nextLink":"/smp/apps?Page=2"}', seen=1)
+        assert following is not None
+        assert following.url == f"{BASE}/smp/apps?Page=2"
+
+    def test_a_bare_token_for_which_nothing_is_documented_is_an_error(self) -> None:
+        with pytest.raises(BrokenChain, match="names no parameter"):
+            self.following(dataset(), b'{"powerApps":[{}],"nextLink":"token"}', seen=1)
+
+    def test_a_bare_token_only_says_that_there_is_another_numbered_page(self) -> None:
+        numbered = dataset(page=PageNumber(parameter="pageIndex", first=0))
+        page = b'{"powerApps":[{}],"nextLink":"token"}'
+        following = self.following(numbered, page, seen=1, url=f"{BASE}/smp/apps?pageIndex=3&top=1")
+        assert following is not None
+        assert following.url == f"{BASE}/smp/apps?top=1&pageIndex=4"
+
+    def test_a_token_goes_into_the_body(self) -> None:
+        posted = dataset(method="POST", pages_in="body", token="nextLink")
+        page = b'{"powerApps":[{}],"nextLink":"{\\"token\\": \\"t\\"}"}'
+        following = self.following(posted, page, seen=1)
+        assert following is not None
+        assert json.loads(following.body or b"") == {"nextLink": '{"token": "t"}'}
+
+    @pytest.mark.parametrize(
+        ("items", "total", "seen", "ends"),
+        [
+            (2, 9, 4, False),
+            (2, 4, 4, False),
+            (1, 4, 4, True),
+            (1, 5, 4, False),
+            (0, 9, 4, True),
+            (2, None, 4, False),
+            (1, None, 4, False),
+            (0, None, 4, True),
+        ],
+        ids=[
+            "more to come",
+            "all came, on a full page",
+            "all came, on a short page",
+            "a short page before the total",
+            "an empty page before the total",
+            "no total",
+            "no total, a short page",
+            "no total, an empty page",
+        ],
+    )
+    def test_a_chain_of_numbers(self, items: int, total: int | None, seen: int, *, ends: bool) -> None:
+        """A total is never trusted alone: it only saves asking for the page after a short one."""
+        numbered = dataset(
+            link=None, page=PageNumber(parameter="page", first=1, drives=True), size=PageSize(parameter="top", most=2)
+        )
+        page = json.dumps({"powerApps": [{}] * items, "totalCount": total}).encode()
+        following = self.following(numbered, page, seen=seen, url=f"{BASE}/smp/apps?page=2&top=2")
+        assert (following is None) == ends
+        assert following is None or following.url == f"{BASE}/smp/apps?top=2&page=3"
+
+    def test_numbers_begin_where_the_documents_say(self) -> None:
+        numbered = dataset(method="POST", page=PageNumber(parameter="page", first=1, drives=True))
+        first = first_request(numbered, BASE, page_size=None, tenant=None)
+        assert (first.url, first.body) == (f"{BASE}/smp/apps?page=1", b"{}")
+
+
+def test_an_object_is_the_only_item() -> None:
+    single = dataset(envelope="data", single=True, key=())
+    assert items(read_page(single, b'{"data":{"a":[1, 2]}}')) == [b'{"a":[1, 2]}']
+    assert items(read_page(single, b'{"data":null}')) == []
 
 
 class TestDuplicates:

@@ -59,6 +59,11 @@ async def test_a_query_that_makes_no_sense(client: httpx.AsyncClient, path: str,
     assert refused(await client.get(path), "InvalidRequest", httpx.codes.BAD_REQUEST)["target"] == target
 
 
+@pytest.mark.usefixtures("services")
+async def test_an_empty_query_parameter_is_none(client: httpx.AsyncClient) -> None:
+    assert (await client.get("runs?top=&source=&wait=")).json() == {"value": []}
+
+
 @pytest.mark.parametrize(
     ("method", "path"),
     [
