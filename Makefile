@@ -2,7 +2,7 @@
 PYTHON := .venv/bin/python
 UV := $(shell command -v uv 2>/dev/null)
 
-.PHONY: demo start test check lint format types lock clean
+.PHONY: demo start test check lint format types docs lock clean
 
 demo: .venv/ready node_modules/ready ## one harvest of every source and one Opus round, then a table of what was stored
 	$(PYTHON) -m sandbox demo
@@ -25,6 +25,9 @@ format: .venv/ready
 
 types: .venv/ready
 	.venv/bin/mypy
+
+docs: .venv/ready ## write the pages that come from data
+	$(PYTHON) -m sandbox.handbook
 
 lock: .venv/ready ## pin what pyproject.toml asks for
 	.venv/bin/uv pip compile -q --upgrade --no-emit-index-url --no-emit-find-links --no-header pyproject.toml -o requirements.txt

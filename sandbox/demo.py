@@ -4,7 +4,7 @@ import asyncio
 import time
 from argparse import ArgumentParser, Namespace
 from collections.abc import Awaitable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
@@ -90,7 +90,7 @@ async def _demo(args: Namespace, console: Console) -> int:
             ) as client,
         ):
             runs = await _harvest(client, console)
-            snapshots = await _read_back(stack, runs, items=args.items)
+            snapshots = await _read_back(client, stack, runs)
             rounds = await _opus_rounds(client, stack)
     console.print(_snapshot_table(snapshots), _opus_table(rounds))
     faults = [f"{snapshot.name}: {fault}" for snapshot in snapshots for fault in snapshot.faults]
@@ -131,13 +131,24 @@ def _show(progress: Progress, bar: TaskID, source: str, run: _Run) -> None:
     progress.update(bar, completed=done, description=f"{source}: {items:,} items")
 
 
-async def _read_back(stack: Stack, runs: dict[str, _Run], *, items: int) -> list[Snapshot]:
+async def _read_back(client: httpx.AsyncClient, stack: Stack, runs: dict[str, _Run]) -> list[Snapshot]:
+    """Every snapshot, read from storage and compared with what AvePoint holds."""
     async with ContainerClient.from_connection_string(stack.azurite.connection_string, "inventory") as inventory:
         return [
-            await read_snapshot(inventory, source, dataset.dataset, expected=items)
+            await _compared(client, stack, await read_snapshot(inventory, source, dataset.dataset))
             for source, run in runs.items()
             for dataset in run.datasets
         ]
+
+
+async def _compared(client: httpx.AsyncClient, stack: Stack, snapshot: Snapshot) -> Snapshot:
+    since, until = snapshot.window or (None, None)
+    url = f"{stack.avepoint_url}/_sandbox/items/{RESOURCES[snapshot.source]}{snapshot.dataset}"
+    query = {"since": since, "until": until} if snapshot.window else None
+    held = len((await _ok(client.get(url, params=query))).json())
+    if snapshot.items == held:
+        return snapshot
+    return replace(snapshot, faults=(*snapshot.faults, f"{snapshot.items} items, AvePoint holds {held}"))
 
 
 async def _opus_rounds(client: httpx.AsyncClient, stack: Stack) -> list[OpusRound]:

@@ -13,40 +13,39 @@ from azure.storage.blob.aio import ContainerClient
 class Snapshot:
     """What ``latest`` names, and what is wrong with it."""
 
-    name: str
+    source: str
+    dataset: str
     items: int
     pages: int
     bytes: int
     verdict: str
     path: str
+    window: tuple[str, str] | None
     faults: tuple[str, ...]
 
+    @property
+    def name(self) -> str:
+        return f"{self.source}/{self.dataset}"
 
-async def read_snapshot(inventory: ContainerClient, source: str, dataset: str, *, expected: int) -> Snapshot:
-    """Read the newest snapshot of a dataset, all of it.
 
-    Args:
-        inventory: the container of the inventories.
-        source: the source of the dataset.
-        dataset: its name.
-        expected: how many items AvePoint holds.
-    """
-    name = f"{source}/{dataset}"
+async def read_snapshot(inventory: ContainerClient, source: str, dataset: str) -> Snapshot:
+    """Read the newest snapshot of a dataset, all of it, from the container of the inventories."""
     try:
-        latest = json.loads(await _read(inventory, f"latest/{name}.json"))
+        latest = json.loads(await _read(inventory, f"latest/{source}/{dataset}.json"))
     except ResourceNotFoundError:
-        return Snapshot(name, 0, 0, 0, "none", "", ("nothing was published",))
+        return Snapshot(source, dataset, 0, 0, 0, "none", "", None, ("nothing was published",))
     manifest = json.loads(await _read(inventory, latest["manifest"]))
     faults = [fault for part in manifest["parts"] for fault in await _part_faults(inventory, part)]
-    if manifest["items"] != expected:
-        faults.append(f"{manifest['items']} items, AvePoint holds {expected}")
+    window = manifest["window"]
     return Snapshot(
-        name,
+        source,
+        dataset,
         manifest["items"],
         manifest["pages"],
         manifest["bytes"],
         manifest["verdict"],
         manifest["parts"][0]["path"],
+        (window["from"], window["to"]) if window else None,
         tuple(faults),
     )
 

@@ -187,7 +187,7 @@ class Settings(BaseModel):
         ("*",), alias="HARVEST_ENPOWER_DATASETS", description="dataset names or globs, comma separated"
     )
     graph_datasets: Patterns = Field(
-        ("enpower-*", "aos-jobs"),
+        ("enpower-*", "aos-jobs", "aos-audit"),
         alias="HARVEST_GRAPH_DATASETS",
         description="dataset names or globs, comma separated",
     )

@@ -6,7 +6,7 @@ from functools import cache
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from shared.avepoint.platform import Registration, Source
 from shared.avepoint.request import Method
@@ -39,6 +39,15 @@ class PageNumber(_Strict):
     drives: bool = False
 
 
+class WindowParameters(_Strict):
+    """The query parameters that bound a list in time, how they write an instant, and how long a span may be."""
+
+    from_: str = Field(alias="from")
+    to: str
+    format: Literal["time", "date"] = "time"
+    most_days: int | None = None
+
+
 class Dataset(_Strict):
     """One documented list of AvePoint.
 
@@ -55,6 +64,8 @@ class Dataset(_Strict):
         key: Fields that identify an item; empty where none are documented.
         tenant: Query parameter that narrows the list to one tenant.
         size: Page size; ``None`` where the caller has no say.
+        window: Bounds in time; ``None`` where the whole list is harvested every time.
+        query: Parameters that are required and always the same.
         quirks: What the documents get wrong or leave open.
     """
 
@@ -64,7 +75,6 @@ class Dataset(_Strict):
     path: str
     scope: str
     method: Method = "GET"
-    kind: Kind = "full"
     envelope: str
     single: bool = False
     total: str | None = None
@@ -76,7 +86,14 @@ class Dataset(_Strict):
     key: tuple[str, ...] = ()
     tenant: str | None = None
     size: PageSize | None = None
+    window: WindowParameters | None = None
+    query: dict[str, str] = {}
     quirks: tuple[str, ...] = ()
+
+    @property
+    def kind(self) -> Kind:
+        """Whether a snapshot is an increment or everything."""
+        return "window" if self.window else "full"
 
     @property
     def registration(self) -> Registration:

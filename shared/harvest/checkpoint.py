@@ -49,6 +49,13 @@ class Progress(Document):
     """How far a chain of pages has come, up to the end of its last part."""
 
     next: Continuation | None = None
+    span: int = 0
+    """Which span of the window the chain is in; the other ``earlier_*`` are of the spans before it."""
+    earlier_parts: int = 0
+    earlier_totals: tuple[Total | None, ...] = ()
+    earlier_pages: int = 0
+    dropped: int = 0
+    """Lines left out because they came in an earlier window or span."""
     guard: LoopGuard = LoopGuard()
     total: Total | None = None
     requests: int = 0
@@ -78,6 +85,30 @@ class Progress(Document):
                 "retries": self.retries + retries,
                 "wait_seconds": self.wait_seconds + waited.total_seconds(),
                 "fields": tuple(dict.fromkeys((*self.fields, *page.field_names()))),
+            }
+        )
+
+    @property
+    def totals(self) -> tuple[Total | None, ...]:
+        """The total of each chain of pages."""
+        return (*self.earlier_totals, self.total)
+
+    @property
+    def pages(self) -> int:
+        """Pages in all chains."""
+        return self.earlier_pages + self.guard.pages
+
+    def in_next_span(self) -> Self:
+        """At the beginning of the next span; the last part of this one has been counted in."""
+        return self.model_copy(
+            update={
+                "span": self.span + 1,
+                "earlier_parts": len(self.parts),
+                "earlier_totals": self.totals,
+                "earlier_pages": self.pages,
+                "guard": LoopGuard(),
+                "total": None,
+                "next": None,
             }
         )
 

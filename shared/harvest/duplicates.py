@@ -5,6 +5,7 @@ Among ten million items the chance of one false duplicate is 1 in 370,000.
 """
 
 from array import array
+from bisect import bisect_left
 from collections.abc import Sequence
 from hashlib import blake2b
 from heapq import merge
@@ -46,6 +47,27 @@ class KeyReader:
             raise BadAnswer(f"{self._dataset}: an item is no object: {error}") from error
         digests = (blake2b(b"\0".join(msgspec.structs.astuple(item)), digest_size=_HASH_BYTES) for item in items)
         return array("Q", b"".join([digest.digest() for digest in digests]))
+
+
+def line_hashes(page: Page) -> array[int]:
+    """One hash for each line of ``page``, for datasets whose items may have no key."""
+    return array("Q", b"".join([blake2b(item, digest_size=_HASH_BYTES).digest() for item in page.items]))
+
+
+class SeenLines:
+    """Lines that came before, by their hashes, in eight bytes each."""
+
+    def __init__(self, stored: Sequence[bytes]) -> None:
+        self._hashes = array("Q", merged(stored))
+
+    def __contains__(self, line_hash: int) -> bool:
+        position = bisect_left(self._hashes, line_hash)
+        return position < len(self._hashes) and self._hashes[position] == line_hash
+
+
+def merged(stored: Sequence[bytes]) -> bytes:
+    """Several stored hashes as one."""
+    return array("Q", merge(*(array("Q", hashes) for hashes in stored))).tobytes()
 
 
 def packed(hashes: array[int]) -> bytes:

@@ -4,11 +4,13 @@ import asyncio
 import hashlib
 from array import array
 from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import replace
 
 import msgspec
 from isal import isal_zlib
 
 from shared.avepoint.paging import Page
+from shared.harvest.duplicates import SeenLines
 from shared.harvest.snapshot import Part
 from shared.storage import Container, Storage
 
@@ -33,11 +35,14 @@ def ndjson(page: Page) -> bytes:
 class PartWriter:
     """One part while it is written; it does not exist before ``finish`` has returned and a checkpoint names it."""
 
-    def __init__(self, storage: Storage, *, path: str, partition: str, keys: Keys) -> None:
+    def __init__(
+        self, storage: Storage, *, path: str, partition: str, keys: Keys, seen: SeenLines | None = None
+    ) -> None:
         self._storage = storage
         self._path = path
         self._partition = partition
         self._keys = keys
+        self._seen = seen
         self._compressor = isal_zlib.compressobj(_LEVEL, isal_zlib.DEFLATED, _GZIP)
         self._sha256 = hashlib.sha256()
         self._pending = bytearray()
@@ -47,6 +52,7 @@ class PartWriter:
         self._raw_bytes = 0
         self._size = 0
         self.key_hashes = array("Q")
+        self.dropped = 0
 
     @property
     def items(self) -> int:
@@ -90,12 +96,20 @@ class PartWriter:
         await asyncio.gather(*self._uploads, return_exceptions=True)
 
     def _compress(self, page: Page) -> bytes:
+        hashes = self._keys(page)
+        self.key_hashes.extend(hashes)
+        if self._seen is not None:
+            page = self._unseen(page, hashes, self._seen)
         lines = ndjson(page)
-        self.key_hashes.extend(self._keys(page))
         self._items += len(page.items)
         self._raw_bytes += len(lines)
         compressed: bytes = self._compressor.compress(lines)
         return compressed
+
+    def _unseen(self, page: Page, hashes: array[int], seen: SeenLines) -> Page:
+        fresh = [item for item, line in zip(page.items, hashes, strict=True) if line not in seen]
+        self.dropped += len(page.items) - len(fresh)
+        return replace(page, items=fresh)
 
     async def _upload(self, block: bytes) -> None:
         self._sha256.update(block)

@@ -58,6 +58,16 @@ def manifest(run: str, source: Source, dataset: str) -> str:
     return f"manifests/{source}/{dataset}/{run}.json"
 
 
+def watermark(source: Source, dataset: str) -> str:
+    """The watermark of a windowed dataset, in ``harvest-state``."""
+    return f"watermarks/{source}/{dataset}.json"
+
+
+def watermark_hashes(source: Source, dataset: str, run: str) -> str:
+    """The hashes of the lines of the window that a run harvested, in ``harvest-state``."""
+    return f"watermarks/{source}/{dataset}/{run}.hashes"
+
+
 def latest(source: Source, dataset: str) -> str:
     """The pointer to the newest published snapshot, in ``inventory``."""
     return f"{LATEST}{source}/{dataset}.json"

@@ -8,6 +8,7 @@ from math import ceil
 from shared.avepoint.catalog import Catalog, Dataset
 from shared.avepoint.platform import Source
 from shared.document import Document
+from shared.harvest.windows import Window
 
 ALL = "all"
 """The partition of a dataset that is one chain."""
@@ -25,6 +26,9 @@ class PlannedDataset(Document):
 
     dataset: str
     partitions: tuple[Partition, ...] = ()
+    window: Window | None = None
+    seen: str | None = None
+    """Where the hashes of the lines of the last window are."""
     skipped: str | None = None
     remedy: str | None = None
 
@@ -81,18 +85,40 @@ def partitions(dataset: Dataset, tenants: Sequence[str]) -> tuple[Partition, ...
     return tuple(Partition(name=tenant, tenant=tenant) for tenant in tenants)
 
 
-def plan(datasets: Iterable[Dataset], *, tenants: Sequence[str], held: Mapping[str, str]) -> tuple[PlannedDataset, ...]:
-    """The datasets of a run; ``held`` names the unfinished run that still holds a dataset."""
-    return tuple(
-        PlannedDataset(
+def plan(
+    datasets: Iterable[Dataset],
+    *,
+    tenants: Sequence[str],
+    held: Mapping[str, str],
+    windows: Mapping[str, tuple[Window | None, str | None]],
+) -> tuple[PlannedDataset, ...]:
+    """The datasets of a run.
+
+    Args:
+        held: The unfinished run that still holds a dataset.
+        windows: For each windowed dataset its window, if there is one, and where its last lines are.
+    """
+    return tuple(_planned(dataset, tenants, held.get(dataset.name), windows.get(dataset.name)) for dataset in datasets)
+
+
+def _planned(
+    dataset: Dataset, tenants: Sequence[str], holder: str | None, window: tuple[Window | None, str | None] | None
+) -> PlannedDataset:
+    if holder is not None:
+        return PlannedDataset(
             dataset=dataset.name,
-            skipped=f"the unfinished run {held[dataset.name]} still holds it",
+            skipped=f"the unfinished run {holder} still holds it",
             remedy="Wait for that run to end, or cancel it.",
         )
-        if dataset.name in held
-        else PlannedDataset(dataset=dataset.name, partitions=partitions(dataset, tenants))
-        for dataset in datasets
-    )
+    chains = partitions(dataset, tenants)
+    if window is None:
+        return PlannedDataset(dataset=dataset.name, partitions=chains)
+    span, seen = window
+    if span is None:
+        return PlannedDataset(
+            dataset=dataset.name, skipped="nothing new can be there yet", remedy="Run it again a little later."
+        )
+    return PlannedDataset(dataset=dataset.name, partitions=chains, window=span, seen=seen)
 
 
 def least_requests(dataset: Dataset, *, items: int | None, page_size: int | None, chains: int) -> int:

@@ -29,6 +29,7 @@ from shared.harvest.snapshot import (
     read_manifest,
     write_manifest,
 )
+from shared.harvest.watermark import advance_watermark
 from shared.storage import Container, Storage
 from shared.version import VERSION
 
@@ -41,7 +42,7 @@ async def publish_if_complete(storage: Storage, run: Run, dataset: Dataset) -> N
     """Publish a dataset once all its partitions have ended; anybody may call it, at any time, any number of times."""
     standing = await read_manifest(storage, run.run_id, run.source, dataset.name)
     if standing is not None:
-        await advance_latest(storage, standing)
+        await _move_on(storage, standing)
         return
     checkpoints = await checkpoints_of(storage, run.addresses(dataset.name))
     if any(checkpoint.state not in ENDED for checkpoint in checkpoints):
@@ -52,7 +53,7 @@ async def publish_if_complete(storage: Storage, run: Run, dataset: Dataset) -> N
     )
     manifest = build_manifest(run, dataset, checkpoints, previous=newest, duplicates=duplicates)
     standing = await write_manifest(storage, manifest)
-    await advance_latest(storage, standing)
+    await _move_on(storage, standing)
     log_event(
         log,
         "snapshot.published" if standing.published else "snapshot.held_back",
@@ -63,6 +64,16 @@ async def publish_if_complete(storage: Storage, run: Run, dataset: Dataset) -> N
     )
 
 
+async def _move_on(storage: Storage, manifest: Manifest) -> None:
+    """Let ``latest`` name a published snapshot, and then let the watermark say until when everything is there."""
+    await advance_latest(storage, manifest)
+    if manifest.published and manifest.window is not None:
+        hashes = [paths.keys(manifest.run_id, part.path) for part in manifest.parts]
+        await advance_watermark(
+            storage, manifest.source, manifest.dataset, to=manifest.window.to, run_id=manifest.run_id, hashes=hashes
+        )
+
+
 def build_manifest(
     run: Run, dataset: Dataset, checkpoints: Sequence[Checkpoint], *, previous: Latest | None, duplicates: int
 ) -> Manifest:
@@ -71,20 +82,24 @@ def build_manifest(
     parts = tuple(part for one in progress for part in one.parts)
     items = sum(part.items for part in parts)
     failed = next((checkpoint for checkpoint in checkpoints if checkpoint.state == "failed"), None)
-    totals = [one.total for one in progress]
-    verdict = "failed" if failed else judge(items, totals, previous_items=previous.items if previous else None)
+    totals = [total for one in progress for total in one.totals]
+    dropped = sum(one.dropped for one in progress)
+    before = previous.items if previous and dataset.kind == "full" else None
+    verdict = "failed" if failed else judge(items + dropped, totals, previous_items=before)
     reason, remedy = (failed.reason, failed.remedy) if failed else _explanation(verdict, items)
-    tenants = [p.tenant for planned in run.datasets if planned.dataset == dataset.name for p in planned.partitions]
+    planned = run.planned(dataset.name)
+    tenants = [partition.tenant for partition in planned.partitions]
     return Manifest(
         run_id=run.run_id,
         source=run.source,
         dataset=dataset.name,
         kind=dataset.kind,
+        window=planned.window,
         verdict=verdict,
         published=verdict in PUBLISHED,
         items=items,
-        duplicates=duplicates,
-        pages=sum(one.guard.pages for one in progress),
+        duplicates=duplicates + dropped,
+        pages=sum(one.pages for one in progress),
         requests=sum(one.requests for one in progress),
         retries=sum(one.retries for one in progress),
         wait_seconds=round(sum(one.wait_seconds for one in progress), 3),
@@ -122,7 +137,7 @@ def _explanation(verdict: Verdict, items: int) -> tuple[str | None, str | None]:
 
 
 async def _duplicates(storage: Storage, run: Run, dataset: Dataset, parts: Sequence[Part]) -> int:
-    if not dataset.key:
+    if not dataset.key or dataset.window:
         return 0
     stored = await asyncio.gather(
         *(storage.read(Container.HARVEST_STATE, paths.keys(run.run_id, part.path)) for part in parts)

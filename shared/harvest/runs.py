@@ -14,6 +14,7 @@ from shared.errors import Conflict
 from shared.events import log_event
 from shared.harvest import paths
 from shared.harvest.plan import PlannedDataset, plan
+from shared.harvest.windows import Window
 from shared.storage import Container, Queue, Storage, Stored
 
 type Trigger = Literal["timer", "http", "admin"]
@@ -53,6 +54,10 @@ class Run(Document):
             return "the run was cancelled"
         return "the run came to its deadline" if now > self.deadline else None
 
+    def planned(self, name: str) -> PlannedDataset:
+        """What the run does with one of its datasets."""
+        return next(dataset for dataset in self.datasets if dataset.dataset == name)
+
     def tenant(self, address: Address) -> str | None:
         """The tenant that a partition narrows its dataset to, if any."""
         partitions = {(dataset.dataset, one.name): one for dataset in self.datasets for one in dataset.partitions}
@@ -76,11 +81,12 @@ def new_run(
     *,
     tenants: Sequence[str],
     held: Mapping[str, str],
+    windows: Mapping[str, tuple[Window | None, str | None]],
     now: datetime,
     lasts: timedelta,
 ) -> Run:
     """The document of a run that has not begun; pure."""
-    planned = plan(datasets, tenants=tenants, held=held)
+    planned = plan(datasets, tenants=tenants, held=held, windows=windows)
     return Run(run_id=run, source=source, trigger=trigger, started_at=now, deadline=now + lasts, datasets=planned)
 
 

@@ -31,10 +31,12 @@ from shared.errors import (
 from shared.events import log_event
 from shared.harvest import paths
 from shared.harvest.checkpoint import ENDED, Checkpoint, read_checkpoint, write_checkpoint
-from shared.harvest.duplicates import KeyReader, packed
+from shared.harvest.duplicates import KeyReader, SeenLines, line_hashes, packed
 from shared.harvest.part import PartWriter
 from shared.harvest.publishing import publish_if_complete
 from shared.harvest.runs import Address, Run, poke, read_run
+from shared.harvest.watermark import read_hashes
+from shared.harvest.windows import Window, spans
 from shared.services import Services
 from shared.storage import Container
 from shared.transport import Reply
@@ -81,6 +83,14 @@ async def work(services: Services, address: Address) -> Ending:
     return ending
 
 
+def spans_of(dataset: Dataset, window: Window | None) -> list[tuple[datetime, datetime] | None]:
+    """The bounds of each chain of pages; one chain without bounds where the dataset has no window."""
+    if dataset.window is None or window is None:
+        return [None]
+    most = timedelta(days=dataset.window.most_days) if dataset.window.most_days else None
+    return [(span.from_, span.to) for span in spans(window, most=most)]
+
+
 class _Slice:
     """A worker on a partition it has claimed. Every save raises ``Conflict`` once somebody else has claimed it."""
 
@@ -93,7 +103,9 @@ class _Slice:
         self._dataset = dataset
         self._address = address
         self._base_url = services.settings.base_url(dataset.source)
-        self._keys = KeyReader(dataset)
+        self._keys = line_hashes if dataset.window else KeyReader(dataset).hashes
+        self._spans = spans_of(dataset, run.planned(dataset.name).window)
+        self._seen: SeenLines | None = None
         self._checkpoint = Checkpoint()
         self._etag: str | None = None
         self._progress = self._checkpoint.progress
@@ -140,6 +152,7 @@ class _Slice:
                 await self._part.abandon()
 
     async def _follow_chain(self) -> Ending:
+        await self._remember()
         request = self._first_request()
         fetching = self._fetch(request)
         try:
@@ -151,7 +164,11 @@ class _Slice:
                 await self._write(page)
                 await self._check_stop()
                 if following is None:
-                    return await self._finish()
+                    if self._progress.span + 1 == len(self._spans):
+                        return await self._finish()
+                    await self._enter_next_span()
+                    following = self._first_request()
+                    fetching = self._fetch(following)
                 if over:
                     return await self._hand_over()
                 if self._part_is_full():
@@ -171,8 +188,28 @@ class _Slice:
                     remedy="The base URL was changed during the run: start a new run.",
                 )
             return request
-        tenant = self._run.tenant(self._address)
-        return first_request(self._dataset, self._base_url, page_size=self._settings.page_size, tenant=tenant)
+        return first_request(
+            self._dataset,
+            self._base_url,
+            page_size=self._settings.page_size,
+            tenant=self._run.tenant(self._address),
+            between=self._spans[self._progress.span],
+        )
+
+    async def _remember(self) -> None:
+        """Read which lines came in the last window, and in earlier spans of this one."""
+        if self._dataset.window is None:
+            return
+        last = self._run.planned(self._dataset.name).seen
+        earlier = self._progress.parts[: self._progress.earlier_parts]
+        stored = [*([last] if last else []), *(paths.keys(self._run.run_id, part.path) for part in earlier)]
+        self._seen = SeenLines(await read_hashes(self._storage, stored))
+
+    async def _enter_next_span(self) -> None:
+        await self._close_part()
+        self._progress = self._progress.in_next_span()
+        await self._remember()
+        await self._save(self._checkpoint.advanced(self._progress, now=self._clock()))
 
     def _fetch(self, request: Request) -> asyncio.Task[Reply]:
         return asyncio.create_task(self._bounded(request))
@@ -206,7 +243,9 @@ class _Slice:
                 epoch=self._checkpoint.epoch,
                 number=len(self._progress.parts),
             )
-            self._part = PartWriter(self._storage, path=path, partition=self._address.partition, keys=self._keys.hashes)
+            self._part = PartWriter(
+                self._storage, path=path, partition=self._address.partition, keys=self._keys, seen=self._seen
+            )
             self._part_ends = self._clock() + timedelta(seconds=self._settings.part_seconds)
         await self._part.add(page)
 
@@ -227,10 +266,11 @@ class _Slice:
         if self._part is None:
             return
         part = await self._part.finish()
-        if self._dataset.key:
+        if self._dataset.key or self._dataset.window:
             path = paths.keys(self._run.run_id, part.path)
             await self._storage.create(Container.HARVEST_STATE, path, packed(self._part.key_hashes))
-        self._progress = self._progress.model_copy(update={"parts": (*self._progress.parts, part)})
+        dropped = self._progress.dropped + self._part.dropped
+        self._progress = self._progress.model_copy(update={"parts": (*self._progress.parts, part), "dropped": dropped})
         self._part = None
 
     async def _save(self, checkpoint: Checkpoint) -> None:
@@ -284,5 +324,5 @@ class _Slice:
             await self._save(self._checkpoint.released(now=self._clock(), reason=str(error)))
 
     def _log(self, event: str, **fields: object) -> None:
-        progress = {"pages": self._progress.guard.pages, "items": self._progress.items, "epoch": self._checkpoint.epoch}
+        progress = {"pages": self._progress.pages, "items": self._progress.items, "epoch": self._checkpoint.epoch}
         log_event(log, event, **self._address.fields(), **progress, **fields)

@@ -11,6 +11,7 @@ from shared.avepoint.platform import Source
 from shared.document import Document
 from shared.errors import Conflict
 from shared.harvest import paths
+from shared.harvest.windows import Window
 from shared.storage import Container, Storage
 
 type Verdict = Literal["complete", "complete_unverified", "surplus", "capped", "short", "suspect_empty", "failed"]
@@ -39,13 +40,6 @@ class Part(Document):
     raw_bytes: int
     bytes: int
     sha256: str
-
-
-class Window(Document):
-    """The span of time an increment covers."""
-
-    from_: datetime = Field(alias="from")
-    to: datetime
 
 
 class Parents(Document):
@@ -179,10 +173,8 @@ async def advance_latest(storage: Storage, manifest: Manifest) -> None:
         return
 
 
-async def has_arrived(storage: Storage, manifest: Manifest) -> bool:
-    """Whether publishing is over: ``latest`` names the snapshot or a newer one, or the snapshot is held back."""
-    if not manifest.published:
-        return True
+async def is_latest(storage: Storage, manifest: Manifest) -> bool:
+    """Whether ``latest`` names the snapshot or a newer one."""
     latest = await read_latest(storage, manifest.source, manifest.dataset)
     return latest is not None and _order(latest) >= _order(manifest)
 

@@ -14,6 +14,8 @@ from shared.harvest.plan import UnknownDatasets, choose, least_requests, partiti
 from shared.harvest.runs import Run, Trigger, begin, new_run, random_suffix, unfinished
 from shared.harvest.snapshot import Latest, read_latest
 from shared.harvest.state import held, view
+from shared.harvest.watermark import read_watermark
+from shared.harvest.windows import Window, next_window
 from shared.services import Services
 from shared.settings import Settings
 
@@ -132,14 +134,32 @@ def requested(settings: Settings, source: Source, names: Sequence[str] | None) -
     return datasets
 
 
-async def _new_run(services: Services, run_id: str, trigger: Trigger, datasets: Iterable[Dataset]) -> Run:
+async def _new_run(services: Services, run_id: str, trigger: Trigger, datasets: Sequence[Dataset]) -> Run:
     settings, now = services.settings, services.clock()
     lasts = timedelta(hours=settings.run_hours)
     source = paths.source_of(run_id)
     if source is None:
         raise AssertionError(f"{run_id} is no run id")
     holders = await held(services.storage, source, since=now - lasts - GRACE)
-    return new_run(run_id, source, trigger, datasets, tenants=settings.tenants, held=holders, now=now, lasts=lasts)
+    windows = {one.name: await _window(services, one) for one in datasets if one.window}
+    return new_run(
+        run_id, source, trigger, datasets, tenants=settings.tenants, held=holders, windows=windows, now=now, lasts=lasts
+    )
+
+
+async def _window(services: Services, dataset: Dataset) -> tuple[Window | None, str | None]:
+    """The next window of a dataset, if there is one, and where the lines of its last one are."""
+    settings = services.settings
+    watermark = await read_watermark(services.storage, dataset.source, dataset.name)
+    window = next_window(
+        services.clock(),
+        watermark.to if watermark else None,
+        first=timedelta(days=settings.window_days),
+        overlap=timedelta(minutes=settings.window_overlap_minutes),
+        lag=timedelta(minutes=settings.window_lag_minutes),
+        whole_days=dataset.window is not None and dataset.window.format == "date",
+    )
+    return window, watermark.hashes if watermark else None
 
 
 async def _holder_of_all(

@@ -13,7 +13,8 @@ from shared.document import Document
 from shared.harvest.checkpoint import checkpoints_of
 from shared.harvest.plan import PlannedDataset
 from shared.harvest.runs import Run, Trigger, unfinished
-from shared.harvest.snapshot import Manifest, Verdict, has_arrived, read_manifest
+from shared.harvest.snapshot import Manifest, Verdict, is_latest, read_manifest
+from shared.harvest.watermark import read_watermark
 from shared.storage import Storage
 
 type DatasetState = Literal["waiting", "running", "done", "failed", "skipped"]
@@ -83,7 +84,7 @@ async def _view_dataset(storage: Storage, run: Run, dataset: PlannedDataset) -> 
         seen = DatasetView(dataset=dataset.dataset, state="skipped", reason=dataset.skipped, remedy=dataset.remedy)
         return seen, None
     manifest = await read_manifest(storage, run.run_id, run.source, dataset.dataset)
-    if manifest is not None and await has_arrived(storage, manifest):
+    if manifest is not None and await _has_arrived(storage, manifest):
         return _ended_view(manifest, partitions=len(dataset.partitions)), manifest.finished_at
     checkpoints = await checkpoints_of(storage, run.addresses(dataset.dataset))
     begun = any(checkpoint.state != "waiting" for checkpoint in checkpoints)
@@ -93,6 +94,17 @@ async def _view_dataset(storage: Storage, run: Run, dataset: PlannedDataset) -> 
         items=sum(checkpoint.progress.items for checkpoint in checkpoints),
         partitions=len(checkpoints),
     ), None
+
+
+async def _has_arrived(storage: Storage, manifest: Manifest) -> bool:
+    """Whether publishing is over: nothing is to be moved any more, neither ``latest`` nor a watermark."""
+    if not manifest.published:
+        return True
+    if manifest.window is not None:
+        watermark = await read_watermark(storage, manifest.source, manifest.dataset)
+        if watermark is None or watermark.to < manifest.window.to:
+            return False
+    return await is_latest(storage, manifest)
 
 
 def _ended_view(manifest: Manifest, *, partitions: int) -> DatasetView:

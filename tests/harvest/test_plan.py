@@ -62,7 +62,7 @@ def test_one_partition_a_tenant_where_the_dataset_takes_the_filter() -> None:
 
 
 def test_a_dataset_that_an_unfinished_run_holds_is_skipped_and_says_so() -> None:
-    planned = plan([dataset(), dataset(name="flows")], tenants=(), held={"apps": "the-run"})
+    planned = plan([dataset(), dataset(name="flows")], tenants=(), held={"apps": "the-run"}, windows={})
     assert planned[0].partitions == ()
     assert "the-run" in (planned[0].skipped or "")
     assert planned[1].skipped is None

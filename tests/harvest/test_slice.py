@@ -12,7 +12,7 @@ from tests.conftest import Clock, Simulator
 from tests.harvest.conftest import Harvest, latest_manifest, lines
 
 RESOURCES = {"enpower": "legacy-enpower-", "graph": "", "elements": "elements-"}
-DATASETS = [(source, name, f"{RESOURCES[source]}{name}") for source, name in catalog()]
+DATASETS = [(source, name, f"{RESOURCES[source]}{name}") for (source, name), one in catalog().items() if not one.window]
 
 
 @pytest.mark.parametrize(("source", "dataset", "resource"), DATASETS, ids=[f"{one[0]}/{one[1]}" for one in DATASETS])
