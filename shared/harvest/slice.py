@@ -163,12 +163,11 @@ class _Slice:
                     fetching = self._fetch(following)
                 await self._write(page)
                 await self._check_stop()
+                if following is None and self._progress.span + 1 == len(self._spans):
+                    return await self._finish()
                 if following is None:
-                    if self._progress.span + 1 == len(self._spans):
-                        return await self._finish()
-                    await self._enter_next_span()
-                    following = self._first_request()
-                    fetching = self._fetch(following)
+                    following = await self._enter_next_span()
+                    fetching = fetching if over else self._fetch(following)
                 if over:
                     return await self._hand_over()
                 if self._part_is_full():
@@ -205,11 +204,12 @@ class _Slice:
         stored = [*([last] if last else []), *(paths.keys(self._run.run_id, part.path) for part in earlier)]
         self._seen = SeenLines(await read_hashes(self._storage, stored))
 
-    async def _enter_next_span(self) -> None:
+    async def _enter_next_span(self) -> Request:
         await self._close_part()
         self._progress = self._progress.in_next_span()
         await self._remember()
         await self._save(self._checkpoint.advanced(self._progress, now=self._clock()))
+        return self._first_request()
 
     def _fetch(self, request: Request) -> asyncio.Task[Reply]:
         return asyncio.create_task(self._bounded(request))

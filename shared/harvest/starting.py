@@ -165,10 +165,11 @@ async def _window(services: Services, dataset: Dataset) -> tuple[Window | None, 
 async def _holder_of_all(
     services: Services, source: Source, datasets: Iterable[Dataset], *, before: str | None = None
 ) -> Run | None:
-    """The unfinished run, begun before the run ``before``, that harvests all of ``datasets``."""
+    """The first unfinished run, of those before the run ``before``, that harvests all of ``datasets``."""
     wanted = {dataset.name for dataset in datasets}
     since = services.clock() - timedelta(hours=services.settings.run_hours) - GRACE
-    async for run in unfinished(services.storage, since=since, source=source):
+    runs = [run async for run in unfinished(services.storage, since=since, source=source)]
+    for run in sorted(runs, key=lambda run: run.run_id):
         harvested = {dataset.dataset for dataset in run.datasets if dataset.skipped is None}
         if (before is None or run.run_id < before) and wanted <= harvested:
             seen = await view(services.storage, run)

@@ -125,6 +125,7 @@ async def test_slices_in_the_middle_of_spans_lose_nothing(
     assert manifest is not None
     assert manifest.window is not None
     assert len(manifest.parts) > 10
+    assert len(avepoint.requests("/aos/audit")) == manifest.pages
     assert sorted(await lines(services, manifest)) == sorted(between(avepoint, "aos-audit", manifest.window))
 
 

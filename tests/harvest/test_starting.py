@@ -1,0 +1,94 @@
+import asyncio
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from shared.errors import Misconfigured
+from shared.harvest.runs import read_run, run_ids
+from shared.harvest.starting import start_requested, start_scheduled, tick_of
+from shared.harvest.state import view
+from shared.services import Services
+from tests.conftest import Clock, Simulator
+from tests.harvest.conftest import finish
+
+NOW = datetime(2026, 3, 20, 2, 0, 1, tzinfo=UTC)
+TICK = datetime(2026, 3, 20, 2, 0, tzinfo=UTC)
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock(NOW)
+
+
+@pytest.mark.parametrize(
+    ("due", "tick"),
+    [
+        (TICK, TICK),
+        (NOW + timedelta(seconds=60), NOW + timedelta(seconds=60)),
+        (NOW + timedelta(seconds=61), None),
+        (TICK - timedelta(hours=5), TICK - timedelta(hours=5)),
+        (None, None),
+    ],
+    ids=["due now", "a clock behind", "fired by hand", "past due", "never planned"],
+)
+def test_the_tick_a_timer_fired_for(due: datetime | None, tick: datetime | None) -> None:
+    assert tick_of(due, NOW) == tick
+
+
+async def test_the_same_tick_twice_is_one_run(services: Services) -> None:
+    first, second = [await start_scheduled(services, "enpower", due=TICK) for _ in range(2)]
+    assert first == second
+    assert first is not None
+    assert (first.run_id, first.trigger) == ("20260320T020000Z-enpower", "timer")
+    assert await run_ids(services.storage) == [first.run_id]
+
+
+async def test_a_tick_that_meets_an_unfinished_run_skips_what_it_holds(
+    services: Services, clock: Clock, avepoint: Simulator
+) -> None:
+    avepoint.avepoint.change({"items": 3})
+    first = await start_scheduled(services, "enpower", due=TICK)
+    assert first is not None
+    await finish(services, first.addresses("powerapps")[0])
+    clock.advance(hours=1)
+    second = await start_scheduled(services, "enpower", due=clock.now)
+    assert second is not None
+    datasets = {one.dataset: one for one in (await view(services.storage, second)).datasets}
+    assert datasets["powerapps"].state == "waiting"
+    assert datasets["connections"].state == "skipped"
+    assert first.run_id in (datasets["connections"].reason or "")
+
+
+async def test_many_at_once_start_one_run(services: Services) -> None:
+    """Callers retry and deliver twice: all of them get the run that goes on."""
+    runs = await asyncio.gather(*(start_requested(services, "elements", ["customers"]) for _ in range(6)))
+    assert len({run.run_id for run in runs}) == 1
+    states = [await state_of(services, run_id) for run_id in await run_ids(services.storage)]
+    assert states.count("running") == 1
+    assert set(states) <= {"running", "cancelled"}
+
+
+async def state_of(services: Services, run_id: str) -> str:
+    run = await read_run(services.storage, run_id)
+    assert run is not None
+    return (await view(services.storage, run)).state
+
+
+async def test_a_run_that_holds_less_is_not_the_same(services: Services) -> None:
+    first = await start_requested(services, "graph", ["aos-jobs"])
+    second = await start_requested(services, "graph", ["aos-jobs", "enpower-powerapps"])
+    assert second.run_id != first.run_id
+    assert [one.skipped is None for one in second.datasets] == [False, True]
+
+
+class TestConfigured:
+    @pytest.fixture
+    def environ(self, environ: dict[str, str]) -> dict[str, str]:
+        return environ | {"HARVEST_ENPOWER_DATASETS": "", "HARVEST_GRAPH_DATASETS": "nothing-*"}
+
+    async def test_nothing_configured_is_nothing_to_do(self, services: Services) -> None:
+        assert await start_scheduled(services, "enpower", due=TICK) is None
+
+    async def test_what_matches_nothing_is_named(self, services: Services) -> None:
+        with pytest.raises(Misconfigured, match="HARVEST_GRAPH_DATASETS: 'nothing-\\*' matches no dataset"):
+            await start_scheduled(services, "graph", due=TICK)
