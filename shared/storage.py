@@ -8,7 +8,7 @@ import base64
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from enum import StrEnum
 from functools import partial
 from typing import TYPE_CHECKING
@@ -47,15 +47,6 @@ class Stored:
 
     data: bytes
     etag: str
-
-
-@dataclass(frozen=True, slots=True)
-class Listed:
-    """A blob in a listing."""
-
-    path: str
-    modified: datetime
-    size: int
 
 
 class Storage:
@@ -124,12 +115,12 @@ class Storage:
             except ResourceNotFoundError:
                 return
 
-    async def list(self, container: Container, prefix: str) -> AsyncIterator[Listed]:
-        """All blobs whose path begins with ``prefix``, in order of path."""
+    async def list(self, container: Container, prefix: str) -> AsyncIterator[str]:
+        """The paths of all blobs that begin with ``prefix``, in order of path."""
         client = self._blobs.get_container_client(container)
         with _translated(prefix):
             async for blob in client.list_blobs(name_starts_with=prefix):
-                yield Listed(blob.name, blob.last_modified, blob.size)
+                yield blob.name
 
     async def list_folders(self, container: Container, prefix: str) -> AsyncIterator[str]:
         """The names of the folders directly below ``prefix`` (which ends in a slash), in order."""

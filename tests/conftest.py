@@ -121,7 +121,7 @@ def storage(services: Services) -> Storage:
 
 async def _empty(storage: Storage) -> None:
     for container in Container:
-        paths = [blob.path async for blob in storage.list(container, "")]
+        paths = [path async for path in storage.list(container, "")]
         await asyncio.gather(*(storage.delete(container, path) for path in paths))
     for queue in Queue:
         await storage._queues.get_queue_client(queue).clear_messages()  # noqa: SLF001 - the app itself never clears a queue

@@ -39,10 +39,10 @@ async def list_inventory(services: Services) -> Sequence[Entry]:
     enabled = {(source, one.name) for source in SOURCES for one in configured(services.settings, source)}
     ticks = {source: next_tick(services.settings.schedule(source), now) for source in SOURCES}
     newest: dict[str, Latest] = {}
-    async for blob in services.storage.list(Container.INVENTORY, paths.LATEST):
-        stored = await services.storage.read(Container.INVENTORY, blob.path)
+    async for path in services.storage.list(Container.INVENTORY, paths.LATEST):
+        stored = await services.storage.read(Container.INVENTORY, path)
         if stored is not None:
-            newest[blob.path] = Latest.from_json(stored.data)
+            newest[path] = Latest.from_json(stored.data)
     return [
         _entry(dataset, newest.get(paths.latest(*key)), now, next_due=ticks[dataset.source] if key in enabled else None)
         for key, dataset in catalog().items()

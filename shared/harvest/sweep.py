@@ -72,12 +72,12 @@ async def _delete_orphans(storage: Storage, run: Run) -> None:
     for dataset in run.datasets:
         manifest = await read_manifest(storage, run.run_id, run.source, dataset.dataset)
         named = {part.path for part in manifest.parts} if manifest else set()
-        async for blob in storage.list(Container.INVENTORY, paths.parts(run.run_id, run.source, dataset.dataset)):
-            if blob.path not in named:
-                await storage.delete(Container.INVENTORY, blob.path)
+        async for path in storage.list(Container.INVENTORY, paths.parts(run.run_id, run.source, dataset.dataset)):
+            if path not in named:
+                await storage.delete(Container.INVENTORY, path)
 
 
 async def _delete_state(storage: Storage, run_id: str) -> None:
     folder = f"{paths.RUNS}{run_id}/"
-    stored = [blob.path async for blob in storage.list(Container.HARVEST_STATE, folder)]
+    stored = [path async for path in storage.list(Container.HARVEST_STATE, folder)]
     await asyncio.gather(*(storage.delete(Container.HARVEST_STATE, path) for path in stored))

@@ -100,8 +100,8 @@ class Ledger:
         """At most ``count`` marks of operations created on ``day``, in order of time, beyond the mark ``after``."""
         prefix = f"dates/{day.isoformat()}/"
         marks: list[str] = []
-        async for blob in self._storage.list(Container.OPERATIONS, prefix):
-            mark = blob.path.removeprefix(prefix)
+        async for path in self._storage.list(Container.OPERATIONS, prefix):
+            mark = path.removeprefix(prefix)
             if mark > after and len(marks) < count:
                 marks.append(mark)
         return marks

@@ -100,7 +100,7 @@ def many(count: int) -> list[dict[str, str]]:
 
 
 async def stored(storage: Storage) -> list[str]:
-    return [blob.path for container in Container async for blob in storage.list(container, "")]
+    return [path for container in Container async for path in storage.list(container, "")]
 
 
 class TestSubmit:

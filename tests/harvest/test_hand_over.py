@@ -473,5 +473,5 @@ class TestSweep:
         await sweep(services)
         clock.advance(days=KEPT.days + 1)
         await sweep(services)
-        assert [blob.path async for blob in services.storage.list(Container.HARVEST_STATE, "runs/")] == []
+        assert [path async for path in services.storage.list(Container.HARVEST_STATE, "runs/")] == []
         await checked(services, avepoint)

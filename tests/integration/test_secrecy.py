@@ -112,10 +112,10 @@ async def everything(azurite: Azurite, simulator: Simulator) -> dict[str, str]:
     opened = await open_services(load_settings(app_settings(azurite, simulator)))
     found = {}
     for container in Container:
-        async for blob in opened.storage.list(container, ""):
-            stored = await opened.storage.read(container, blob.path)
+        async for path in opened.storage.list(container, ""):
+            stored = await opened.storage.read(container, path)
             if stored is not None:
-                found[f"{container}/{blob.path}"] = stored.data.decode(errors="replace")
+                found[f"{container}/{path}"] = stored.data.decode(errors="replace")
     await opened.close()
     return found
 

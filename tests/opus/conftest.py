@@ -106,7 +106,7 @@ class Bench:
 
     async def paths(self, container: Container = Container.OPERATIONS) -> list[str]:
         """Everything that is stored."""
-        return [blob.path async for blob in self.services.storage.list(container, "")]
+        return [path async for path in self.services.storage.list(container, "")]
 
     async def evidence(self) -> list[Evidence]:
         """All evidence there is."""

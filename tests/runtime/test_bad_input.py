@@ -34,7 +34,7 @@ async def test_a_harvest_that_cannot_be_started(
     error = refused(answer, "InvalidRequest", httpx.codes.BAD_REQUEST)
     assert error["target"] == target
     assert error["message"]
-    assert [blob async for blob in services.storage.list(Container.HARVEST_STATE, "runs/")] == []
+    assert [path async for path in services.storage.list(Container.HARVEST_STATE, "runs/")] == []
     assert avepoint.requests() == []
 
 

@@ -426,4 +426,4 @@ async def test_instances_share_a_budget_in_the_real_storage(storage: Storage, cl
 
     assert sum(await asyncio.gather(*(spent(budget) for budget in fleet))) == 180
     assert sum(await asyncio.gather(*(spent(budget, "http") for budget in fleet))) == 20
-    assert [blob.path async for blob in storage.list(Container.HARVEST_STATE, "budget/")]
+    assert [path async for path in storage.list(Container.HARVEST_STATE, "budget/")]

@@ -51,7 +51,7 @@ async def test_what_is_not_there(storage: Storage) -> None:
 async def test_listings(storage: Storage) -> None:
     for path in ("runs/b/run.json", "runs/a/run.json", "runs/a/deep/x.json", "other/c.json"):
         await storage.create(STATE, path, b"{}")
-    assert [blob.path async for blob in storage.list(STATE, "runs/a/")] == ["runs/a/deep/x.json", "runs/a/run.json"]
+    assert [path async for path in storage.list(STATE, "runs/a/")] == ["runs/a/deep/x.json", "runs/a/run.json"]
     assert [name async for name in storage.list_folders(STATE, "runs/")] == ["a", "b"]
 
 

@@ -66,8 +66,8 @@ class Live:
     async def ledgers(self) -> list[Ledger]:
         storage = self.services.storage
         blobs = [
-            await storage.read(Container.HARVEST_STATE, blob.path)
-            async for blob in storage.list(Container.HARVEST_STATE, "budget/")
+            await storage.read(Container.HARVEST_STATE, path)
+            async for path in storage.list(Container.HARVEST_STATE, "budget/")
         ]
         return [Ledger.from_json(blob.data) for blob in blobs if blob]
 
