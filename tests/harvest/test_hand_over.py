@@ -370,6 +370,7 @@ class TestControl:
         await cancel(services, run.run_id)
         jobs, apps = (await seen(services, run.addresses()[0])).datasets
         assert (jobs.state, apps.state, apps.published) == ("failed", "done", True)
+        assert (await checkpoint_of(services, run.addresses("enpower-powerapps")[0])).state == "done"
         await checked(services, avepoint)
 
     async def test_cancel_stops_a_worker_within_a_page(self, services: Services, address: Address) -> None:
