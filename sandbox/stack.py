@@ -11,9 +11,9 @@ from sandbox.azurite import Azurite, azurite
 from sandbox.host.process import RunningHost, running_host
 from sandbox.processes import running, sandbox_command
 from sandbox.vault import vault
+from shared.settings import DEFAULT_SECRET_NAME
 
 CLIENT_ID = "sandbox-client"
-DEFAULT_SECRET_NAME = "avepoint-client-secret"
 SCHEDULES = {
     "HARVEST_ENPOWER_SCHEDULE": "0 0 1 * * *",
     "HARVEST_GRAPH_SCHEDULE": "0 0 2 * * *",

@@ -1,10 +1,9 @@
 import asyncio
 import signal
-import socket
 from argparse import ArgumentParser, Namespace
 from asyncio import Transport
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import override
 
 import uvicorn
@@ -14,8 +13,7 @@ from sandbox.avepoint.app import create_app
 from sandbox.avepoint.identity import Credentials
 from sandbox.avepoint.settings import Settings
 from sandbox.avepoint.simulation import AvePoint
-
-_HOST = "127.0.0.1"
+from sandbox.serving import HOST, GuestServer, listen
 
 
 class _ClosableProtocol(H11Protocol):
@@ -27,19 +25,10 @@ class _ClosableProtocol(H11Protocol):
         self.app_state = {**self.app_state, "close": transport.close}
 
 
-class _GuestServer(uvicorn.Server):
-    """Leaves signals to the process it runs in."""
-
-    @contextmanager
-    @override
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-
 @asynccontextmanager
 async def serve(avepoint: AvePoint, *, port: int = 0) -> AsyncIterator[str]:
     """Serve on the loopback interface (port 0: a free one) and yield the base URL once it answers."""
-    with _listener(port) as listener:
+    with listen(port) as listener:
         config = uvicorn.Config(
             create_app(avepoint),
             http=_ClosableProtocol,
@@ -49,22 +38,13 @@ async def serve(avepoint: AvePoint, *, port: int = 0) -> AsyncIterator[str]:
             server_header=False,
             timeout_graceful_shutdown=1,
         )
-        server = _GuestServer(config)
+        server = GuestServer(config)
         running = asyncio.create_task(server.serve(sockets=[listener]))
         try:
-            yield f"http://{_HOST}:{listener.getsockname()[1]}"
+            yield f"http://{HOST}:{listener.getsockname()[1]}"
         finally:
             server.should_exit = True
             await running
-
-
-def _listener(port: int) -> socket.socket:
-    # asyncio switches Nagle's delay off only for sockets that say they are TCP, which those of create_server do not
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    listener.bind((_HOST, port))
-    listener.listen()
-    return listener
 
 
 def add_arguments(parser: ArgumentParser) -> None:

@@ -7,8 +7,7 @@ import signal
 import socket
 import sys
 from argparse import ArgumentParser, Namespace
-from collections.abc import Callable, Coroutine, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Coroutine, Mapping
 from pathlib import Path
 from typing import Final, Protocol, Self
 
@@ -28,6 +27,7 @@ from sandbox.host.runtime import Function, Runtime
 from sandbox.host.settings import HostJson, invisibility_seconds
 from sandbox.host.storage import Queues
 from sandbox.host.timers import Timer
+from sandbox.serving import GuestServer, listen
 
 PORT: Final = 7071
 DRAIN_SECONDS: Final = 30.0
@@ -101,7 +101,7 @@ class Host:
         """
         try:
             async with asyncio.timeout(None) as bound, asyncio.TaskGroup() as work:
-                server = _Server(
+                server = GuestServer(
                     uvicorn.Config(self._app(work.create_task), lifespan="off", ws="none", log_config=None)
                 )
                 for source in self._sources:
@@ -130,14 +130,6 @@ class Host:
         triggers = {source.function.name: source.trigger for source in self._sources}
         admin = Admin(self._functions, triggers, prefix=self._prefix, key=self.key, spawn=spawn)
         return Starlette(routes=[*admin.routes(), Mount("/", app=self._http)])
-
-
-class _Server(uvicorn.Server):
-    """Leaves the signals to the host, which has more to drain than requests."""
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -182,13 +174,7 @@ async def _main(app: Path, port: int) -> bool:
 
 
 def _listen(port: int) -> socket.socket:
-    # asyncio switches Nagle's delay off only for sockets that say they are TCP, which those of create_server do not
-    listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        listening.bind(("127.0.0.1", port))
-        listening.listen()
+        return listen(port)
     except OSError as error:
-        listening.close()
         raise StartError(f"port {port} of 127.0.0.1 cannot be used: {error.strerror}") from error
-    return listening

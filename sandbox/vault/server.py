@@ -1,31 +1,19 @@
 import asyncio
-import socket
 import ssl
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import override
 
 import trustme
 import uvicorn
 from starlette.applications import Starlette
 
+from sandbox.serving import HOST, GuestServer, listen
 from sandbox.vault.app import IDENTITY_PATH, RESOURCE, create_app
 from sandbox.vault.keyvault import KeyVault
 from sandbox.vault.managed_identity import ManagedIdentity
-
-_HOST = "127.0.0.1"
-
-
-class _GuestServer(uvicorn.Server):
-    """Leaves signals to the process it runs in."""
-
-    @contextmanager
-    @override
-    def capture_signals(self) -> Iterator[None]:
-        yield
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +72,7 @@ async def vault(
     server = _Server(create_app(keyvault, identity, token_seconds=token_seconds), _server_context(authority))
     await server.start()
     try:
-        yield Running(f"https://{_HOST}:{server.port}", ca_file, keyvault, identity, server)
+        yield Running(f"https://{HOST}:{server.port}", ca_file, keyvault, identity, server)
     finally:
         await server.stop()
 
@@ -98,7 +86,7 @@ def _written(authority: trustme.CA, directory: Path) -> Path:
 
 def _server_context(authority: trustme.CA) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert(_HOST, "localhost").configure_cert(context)
+    authority.issue_cert(HOST, "localhost").configure_cert(context)
     return context
 
 
@@ -109,10 +97,10 @@ class _Server:
         self.port = 0
         self._app = app
         self._tls = tls
-        self._running: tuple[_GuestServer, asyncio.Task[None]] | None = None
+        self._running: tuple[GuestServer, asyncio.Task[None]] | None = None
 
     async def start(self) -> None:
-        listener = socket.create_server((_HOST, self.port))
+        listener = listen(self.port)
         self.port = listener.getsockname()[1]
         config = uvicorn.Config(
             self._app,
@@ -122,7 +110,7 @@ class _Server:
             access_log=False,
             timeout_graceful_shutdown=1,
         )
-        server = _GuestServer(config)
+        server = GuestServer(config)
         self._running = server, asyncio.create_task(server.serve(sockets=[listener]))
 
     async def stop(self) -> None:

@@ -33,10 +33,9 @@ def follow(link: str, current: str, *, base_url: str, token_parameter: str | Non
     is_json = link.startswith("{")
     if len(link) > LINK_CEILING or not (link.isprintable() if is_json else _PRINTABLE.issuperset(link)):
         raise BrokenChain("the next link is too long or has characters that no URL has")
-    if _ABSOLUTE.match(link) or link.startswith("?"):
-        return _pinned(_joined(current, link), base_url)
-    if not is_json and (link.startswith("/") or "?" in link):
-        return _pinned(_rebuilt(link, current), base_url)
+    if not _is_token(link):
+        whole = _ABSOLUTE.match(link) or link.startswith("?")
+        return _pinned(_joined(current, link) if whole else _rebuilt(link, current), base_url)
     if token_parameter is None:
         raise BrokenChain(
             "the next link is a bare token, and the catalogue names no parameter for it",
@@ -48,7 +47,10 @@ def follow(link: str, current: str, *, base_url: str, token_parameter: str | Non
 
 def is_bare_token(link: str) -> bool:
     """Whether a next link is no address but a value for a parameter."""
-    link = _unwrapped(link)
+    return _is_token(_unwrapped(link))
+
+
+def _is_token(link: str) -> bool:
     return not (_ABSOLUTE.match(link) or link.startswith(("?", "/")) or ("?" in link and not link.startswith("{")))
 
 

@@ -1,0 +1,37 @@
+"""What the servers of the sandbox share: they listen on loopback, and leave signals to the process they run in."""
+
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final, override
+
+import uvicorn
+
+HOST: Final = "127.0.0.1"
+
+
+class GuestServer(uvicorn.Server):
+    """Leaves signals to the process it runs in, which may have more to end than this server."""
+
+    @contextmanager
+    @override
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+def listen(port: int) -> socket.socket:
+    """A socket that listens on ``port`` of the loopback interface, 0 being a free one.
+
+    Raises:
+        OSError: the port cannot be used.
+    """
+    # asyncio switches Nagle's delay off only for sockets that say they are TCP, which those of create_server do not
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((HOST, port))
+        listener.listen()
+    except OSError:
+        listener.close()
+        raise
+    return listener
