@@ -2,7 +2,7 @@
 PYTHON := .venv/bin/python
 UV := $(shell command -v uv 2>/dev/null)
 
-.PHONY: demo start test check lint format types docs lock clean
+.PHONY: demo start test check bench soak lint format types docs lock clean
 
 demo: .venv/ready node_modules/ready ## one harvest of every source and one Opus round, then a table of what was stored
 	$(PYTHON) -m sandbox demo
@@ -14,6 +14,12 @@ test: .venv/ready node_modules/ready ## all tests
 	$(PYTHON) -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 check: lint types test ## lint, types, tests and docs
+
+bench: .venv/ready node_modules/ready ## every measurement, side by side; writes docs/benchmarks.md
+	$(PYTHON) -m benchmarks
+
+soak: .venv/ready node_modules/ready ## a harvest whose worker is killed again and again
+	$(PYTHON) -m tests.faults.soak
 
 lint: .venv/ready
 	.venv/bin/ruff check .
@@ -28,6 +34,7 @@ types: .venv/ready
 
 docs: .venv/ready ## write the pages that come from data
 	$(PYTHON) -m sandbox.handbook
+	$(PYTHON) -m sandbox.connector
 
 lock: .venv/ready ## pin what pyproject.toml asks for
 	.venv/bin/uv pip compile -q --upgrade --no-emit-index-url --no-emit-find-links --no-header pyproject.toml -o requirements.txt

@@ -8,10 +8,12 @@ import os
 import ssl
 from collections.abc import Mapping
 from typing import TypedDict, override
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 from azure.core.credentials_async import AsyncTokenCredential
-from azure.core.pipeline.transport import AioHttpTransport
+from azure.core.pipeline.transport import AioHttpTransport, AsyncHttpResponse, HttpRequest
 from azure.identity.aio import DefaultAzureCredential, ManagedIdentityCredential
 
 from shared.events import log_event
@@ -37,12 +39,15 @@ class _Transport(AioHttpTransport):  # type: ignore[misc]  # azure-core exports 
     """Opens its session at first use, so that a client that is never used has nothing to close.
 
     The context sits in the connector: given as ``connection_verify``, azure-core reads the bundle for every single
-    request, keeps no connection for the next, and trusts nobody else.
+    request, keeps no connection for the next, and trusts nobody else. Proxies are those of the environment, read once:
+    aiohttp's own ``trust_env`` looks for them, and for a ``.netrc``, in a thread at every request, which costs as much
+    as the rest of it.
     """
 
     def __init__(self, tls: ssl.SSLContext) -> None:
         super().__init__()
         self._tls = tls
+        self._proxies = getproxies()
 
     @override
     async def open(self) -> None:
@@ -51,9 +56,16 @@ class _Transport(AioHttpTransport):  # type: ignore[misc]  # azure-core exports 
                 connector=aiohttp.TCPConnector(ssl=self._tls),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 auto_decompress=False,
-                trust_env=True,
             )
         await super().open()
+
+    @override
+    async def send(self, request: HttpRequest, **options: object) -> AsyncHttpResponse:
+        parts = urlsplit(request.url)
+        if parts.scheme in self._proxies and not proxy_bypass(parts.netloc):
+            options.setdefault("proxy", self._proxies[parts.scheme])
+        response: AsyncHttpResponse = await super().send(request, **options)
+        return response
 
 
 def azure_transport(tls: ssl.SSLContext) -> AioHttpTransport:

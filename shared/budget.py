@@ -34,7 +34,7 @@ GRANT_LIFE = timedelta(seconds=30)
 AWAY = timedelta(seconds=30)
 """How long the ledger is left alone when it cannot be read or written."""
 
-_BATCH: dict[Caller, int] = {"harvest": 50, "http": 5}
+_BATCH: dict[Caller, int] = {"harvest": 50, "http": 20}
 _FRACTION = 10
 _INSTANCES = 10
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -43,6 +43,10 @@ _LEDGER_SECONDS = 5
 _SOON = timedelta(seconds=1)
 
 log = logging.getLogger(__name__)
+
+
+class UsedUp(Throttled):
+    """Nothing is left of the budget in this window."""
 
 
 class Ledger(Document):
@@ -114,7 +118,8 @@ def take(
         unused: An earlier grant that will not be spent any more.
 
     Raises:
-        Throttled: Nothing is left in this window, or AvePoint wants to be left alone.
+        UsedUp: Nothing is left in this window.
+        Throttled: AvePoint wants to be left alone.
     """
     ledger = _current(ledger, _window_of(now, terms.window))
     if ledger.not_before > now:
@@ -123,7 +128,7 @@ def take(
     left = terms.most - taken
     ends = ledger.window + terms.window
     if left <= 0:
-        raise Throttled(
+        raise UsedUp(
             f"the budget of {terms.most} requests is used up until {rfc3339(ends)}",
             until=ends,
             remedy="If AvePoint allows more, raise THROTTLE_REQUESTS.",
@@ -244,6 +249,8 @@ class Budget:
                 return await self._granted(account, caller)
             except Throttled as error:
                 account.closed[caller] = _copy(error)
+                if isinstance(error, UsedUp):
+                    log_event(log, "budget.used_up", logging.WARNING, caller=caller, until=rfc3339(error.until))
                 raise
             except StorageUnavailable as error:
                 account.away_until = self._clock() + AWAY

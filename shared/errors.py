@@ -16,7 +16,7 @@ AppError
     ├── InvalidInput         the caller sent something that cannot be done
     │   ├── TooLarge             more at once than the settings allow
     │   └── KeyReused            the idempotency key of another request
-    ├── Forbidden            the settings do not allow this call
+    ├── Forbidden            the settings, or the roles of the caller, do not allow this call
     ├── Unauthorized         AvePoint refuses our credentials or our rights
     ├── Rejected             AvePoint refuses this request
     ├── BadAnswer            AvePoint answered something that cannot be used
@@ -41,6 +41,11 @@ class AppError(Exception):
     def __init__(self, message: str, *, remedy: str = "") -> None:
         super().__init__(message)
         self.remedy = remedy
+
+    @property
+    def text(self) -> str:
+        """What happened, and what the reader can do about it."""
+        return f"{str(self).removesuffix('.')}. {self.remedy}" if self.remedy else str(self)
 
 
 class Wait(AppError):
@@ -146,7 +151,7 @@ class KeyReused(InvalidInput):
 
 
 class Forbidden(GiveUp):
-    """The settings of the app do not allow this call."""
+    """The settings of the app, or the roles of the caller, do not allow this call."""
 
 
 class Unauthorized(GiveUp):

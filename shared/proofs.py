@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
 from shared.assertions import ASSERTION_TYPE, Certificate, client_assertion, load_certificate
 from shared.avepoint.platform import Registration
 from shared.clock import Clock, rfc3339
@@ -55,6 +57,22 @@ class Proofs:
         secret = await self._secrets.another(refused.source)
         return await self._by(secret, self._settings.credential(registration), registration) if secret else None
 
+    async def material(self, registration: Registration) -> bytes:
+        """What only this registration knows, to derive keys from: its client secret, or its private key in PKCS#8.
+
+        Raises:
+            Misconfigured, VaultUnavailable: As ``proof`` does.
+        """
+        credential = self._settings.credential(registration)
+        name = credential.certificate_name or credential.secret_name
+        if self._secrets is None or name is None:
+            return _secret_of(credential).encode()
+        secret = await self._secrets.get(name)
+        if credential.certificate_name is None:
+            return secret.value.encode()
+        certificate = await self._certificate(f"{self._prefix(registration)}_CERTIFICATE_NAME", secret)
+        return certificate.key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
+
     @property
     def certificates(self) -> Mapping[str, Certificate]:
         """The certificates in use, by the setting that names each."""
@@ -92,10 +110,14 @@ class Proofs:
         return registration.upper() if own.get(registration) else "AVEPOINT"
 
 
-def _by_setting(credential: Credential, prefix: str) -> Proof:
+def _secret_of(credential: Credential) -> str:
     if credential.secret is None:
         raise AssertionError("validated settings hold a secret where they name none")
-    fields = {"client_id": credential.client_id, "client_secret": credential.secret.get_secret_value()}
+    return credential.secret.get_secret_value()
+
+
+def _by_setting(credential: Credential, prefix: str) -> Proof:
+    fields = {"client_id": credential.client_id, "client_secret": _secret_of(credential)}
     return Proof(fields, f"{prefix}_CLIENT_SECRET", None)
 
 

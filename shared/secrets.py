@@ -25,6 +25,9 @@ log = logging.getLogger(__name__)
 class VaultUnavailable(Retry):
     """Key Vault did not answer, and there is no earlier value to go on with."""
 
+    def __init__(self, message: str) -> None:
+        super().__init__(message, remedy="Look at the vault and at its firewall, and check KEY_VAULT_URL.")
+
 
 @dataclass(frozen=True, slots=True)
 class Secret:

@@ -1,6 +1,7 @@
 """What the functions work with: built once per process and event loop, at first use."""
 
 import asyncio
+import os
 import random
 import ssl
 from contextlib import AsyncExitStack
@@ -66,6 +67,7 @@ async def services() -> Services:
 async def open_services(settings: Settings, *, clock: Clock = utc_now, sleep: Sleep = asyncio.sleep) -> Services:
     """Build the services for ``settings`` and create the containers and queues that are missing."""
     redact_logs()
+    await asyncio.to_thread(_export_telemetry)
     async with AsyncExitStack() as opened:
         tls = client_context(settings.ssl_cert_file)
         identity = _identity(settings, tls, opened)
@@ -92,18 +94,30 @@ async def open_services(settings: Settings, *, clock: Clock = utc_now, sleep: Sl
         return Services(settings, storage, transport, clock, wire, secrets, proofs, tokens, opened.pop_all())
 
 
-def _budget(settings: Settings, storage: Storage, *, clock: Clock, sleep: Sleep) -> Budget:
-    """The request budget that all instances share."""
-    limits = Limits(
+def _export_telemetry() -> None:
+    """Send what is logged, measured and traced to Application Insights, where the platform names one."""
+    if os.environ.get("APPLICATIONINSIGHTS_CONNECTION_STRING"):
+        from shared.exporter import export
+
+        export()
+
+
+def limits_of(settings: Settings) -> Limits:
+    """The request budget of the settings."""
+    return Limits(
         requests=settings.throttle_requests,
         window=timedelta(seconds=settings.throttle_window_seconds),
         reserved_percent=settings.throttle_reserved_percent,
     )
 
+
+def _budget(settings: Settings, storage: Storage, *, clock: Clock, sleep: Sleep) -> Budget:
+    """The request budget that all instances share."""
+
     def client_id(registration: Registration) -> str:
         return settings.credential(registration).client_id
 
-    return Budget(storage, limits, client_id=client_id, clock=clock, sleep=sleep, random=random.random)
+    return Budget(storage, limits_of(settings), client_id=client_id, clock=clock, sleep=sleep, random=random.random)
 
 
 def _identity(settings: Settings, tls: ssl.SSLContext, opened: AsyncExitStack) -> "AsyncTokenCredential | None":

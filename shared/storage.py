@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from shared.errors import Conflict, Misconfigured, Problem, StorageUnavailable
 
@@ -19,10 +19,21 @@ if TYPE_CHECKING:
     from ssl import SSLContext
 
     from azure.core.credentials_async import AsyncTokenCredential
+    from azure.core.exceptions import HttpResponseError
     from azure.storage.blob.aio import BlobClient, BlobServiceClient
     from azure.storage.queue.aio import QueueServiceClient
 
     from shared.settings import Settings
+
+_RETRIES: dict[str, Any] = {"initial_backoff": 1, "increment_base": 2}
+"""Seconds: three retries within some ten, where the SDK would take a minute, which is longer than a claim can spare."""
+
+_NO_ROLE = "Give the app the roles Storage Blob Data Contributor and Storage Queue Data Contributor."
+_REMEDIES = {
+    "AuthenticationFailed": "Check the key in INVENTORY_STORAGE, and the clock of this machine.",
+    "AuthorizationFailure": "Let the network of the app through the firewall of the account; check the key, if any.",
+    "KeyBasedAuthenticationNotPermitted": "Set INVENTORY_STORAGE__blobServiceUri and __queueServiceUri, not a key.",
+}
 
 
 class Container(StrEnum):
@@ -89,6 +100,13 @@ class Storage:
             except ResourceNotFoundError:
                 return None
 
+    async def stream(self, container: Container, path: str) -> AsyncIterator[bytes]:
+        """The content of the blob at ``path``, which is there, in pieces of a few megabytes."""
+        with _translated(path):
+            download = await self._blob(container, path).download_blob()
+            async for piece in download.chunks():
+                yield piece
+
     async def create(self, container: Container, path: str, data: bytes) -> str:
         """Write a blob that must not be there yet, and return its ETag.
 
@@ -153,6 +171,24 @@ class Storage:
                 encoded, visibility_timeout=max(0, round(delay.total_seconds())), time_to_live=-1
             )
 
+    async def depth(self, queue: str) -> int | None:
+        """About how many messages are on a queue, hidden ones included; ``None`` where there is no such queue."""
+        from azure.core.exceptions import ResourceNotFoundError
+
+        with _translated(queue):
+            try:
+                properties = await self._queues.get_queue_client(queue).get_queue_properties()
+            except ResourceNotFoundError:
+                return None
+        return int(properties.approximate_message_count or 0)
+
+    async def rehearse(self, queue: Queue) -> None:
+        """Put a message on a queue and take it back before anybody sees it; a lost one ends by itself."""
+        client = self._queues.get_queue_client(queue)
+        with _translated(queue):
+            message = await client.send_message("", visibility_timeout=10, time_to_live=11)
+            await client.delete_message(message)
+
     async def close(self) -> None:
         """Close the connections."""
         await self._blobs.close()
@@ -194,8 +230,8 @@ def open_storage(settings: "Settings", credential: "AsyncTokenCredential | None"
         connection = settings.storage_connection_string.get_secret_value()
         try:
             return Storage(
-                BlobServiceClient.from_connection_string(connection, transport=azure_transport(tls)),
-                QueueServiceClient.from_connection_string(connection, transport=azure_transport(tls)),
+                BlobServiceClient.from_connection_string(connection, transport=azure_transport(tls), **_RETRIES),
+                QueueServiceClient.from_connection_string(connection, transport=azure_transport(tls), **_RETRIES),
             )
         except ValueError as error:
             problem = Problem(
@@ -206,8 +242,8 @@ def open_storage(settings: "Settings", credential: "AsyncTokenCredential | None"
     if blob_url is None or queue_url is None:
         raise AssertionError("validated settings name a storage account")
     return Storage(
-        BlobServiceClient(blob_url, credential, transport=azure_transport(tls)),
-        QueueServiceClient(queue_url, credential, transport=azure_transport(tls)),
+        BlobServiceClient(blob_url, credential, transport=azure_transport(tls), **_RETRIES),
+        QueueServiceClient(queue_url, credential, transport=azure_transport(tls), **_RETRIES),
     )
 
 
@@ -224,12 +260,14 @@ def _translated(what: str) -> Iterator[None]:
         yield
     except HttpResponseError as error:
         if error.status_code in {401, 403}:
-            problem = Problem(
-                "INVENTORY_STORAGE",
-                f"Azure Storage refuses access to {what} ({error.error_code or error.status_code})",  # type: ignore[attr-defined]
-                "Give the app the roles Storage Blob Data Contributor and Storage Queue Data Contributor.",
-            )
-            raise Misconfigured([problem]) from error
+            raise Misconfigured([_refusal(what, error)]) from error
         raise StorageUnavailable(f"Azure Storage answered {error.status_code} for {what}") from error
     except AzureError as error:
         raise StorageUnavailable(f"Azure Storage cannot be reached for {what}: {type(error).__name__}") from error
+
+
+def _refusal(what: str, error: "HttpResponseError") -> Problem:
+    code = getattr(error, "error_code", None)
+    code = str(getattr(code, "value", code or error.status_code))
+    message = f"Azure Storage refuses access to {what} ({code})"
+    return Problem("INVENTORY_STORAGE", message, _REMEDIES.get(code, _NO_ROLE))

@@ -8,6 +8,8 @@ from datetime import datetime, timedelta
 from http import HTTPStatus
 from urllib.parse import urlsplit
 
+from opentelemetry.trace import SpanKind
+
 from shared.avepoint.request import Answer, Request
 from shared.budget import Budget, Caller
 from shared.clock import Clock, Sleep
@@ -25,6 +27,7 @@ from shared.errors import (
 )
 from shared.events import log_event
 from shared.redaction import excerpt, redacted_url
+from shared.telemetry import span
 from shared.throttling import Patience, Throttle, backoff, retry_after
 from shared.tokens import Tokens
 from shared.wire import REQUEST_ID
@@ -33,6 +36,7 @@ ATTEMPTS = 5
 
 _OK = frozenset({200})
 _ASKS_FOR_PATIENCE = frozenset({429, 503})
+_NOT_THERE = "Run it again; if it is still not there, check the AVEPOINT_*_URL settings."
 _CHECK_URLS = "Check the AVEPOINT_*_URL settings, and that no proxy answers instead of AvePoint."
 
 log = logging.getLogger(__name__)
@@ -60,6 +64,7 @@ class _Errand:
     caller: Caller
     patience: Patience
     sent: int = 0
+    request_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +136,14 @@ class Transport:
         if not errand.repeatable and isinstance(error, Interrupted | UpstreamFailed):
             raise error
         wait = error.until - self._clock() if isinstance(error, Throttled) else backoff(attempt, random=self._random)
-        log_event(log, "transport.resting", attempt=attempt, seconds=wait.total_seconds(), reason=error)
+        log_event(
+            log,
+            "transport.resting",
+            request=errand.request_id,
+            attempt=attempt,
+            seconds=wait.total_seconds(),
+            reason=error,
+        )
         await errand.patience.rest(wait, error)
 
     async def _attempt(self, errand: _Errand) -> Reply:
@@ -146,16 +158,18 @@ class Transport:
 
     async def _ask(self, errand: _Errand) -> _Asked:
         request, origin = errand.request, origin_of(errand.request.url)
+        errand.request_id = request_id = str(uuid.uuid4())
         token = await self._token(request)
-        request_id = str(uuid.uuid4())
         headers = {"Authorization": f"Bearer {token}", REQUEST_ID: request_id}
         if request.body is not None:
             headers["Content-Type"] = "application/json"
         async with self._throttle.admitted(origin) as turn:
             await self._budget.spend(request.registration, origin, errand.caller)
             errand.sent += 1
-            answer = await self._exchange(request.method, request.url, headers, request.body)
-        _log_answer(request, request_id, answer)
+            with span("avepoint.request", None, SpanKind.CLIENT, request=request_id) as current:
+                answer = await self._exchange(request.method, request.url, headers, request.body)
+                current.set_attributes(_http(request, answer))
+                _log_answer(request, answer)
         return _Asked(answer, request_id, token, await self._heed(request, origin, turn, answer))
 
     async def _token(self, request: Request) -> str:
@@ -183,16 +197,26 @@ def origin_of(url: str) -> str:
     return f"{parts.scheme}://{parts.netloc.lower()}"
 
 
-def _log_answer(request: Request, request_id: str, answer: Answer) -> None:
+def _http(request: Request, answer: Answer) -> dict[str, str | int]:
+    """What OpenTelemetry calls a request and its answer; the URL stays out, it may end in a continuation token."""
+    return {
+        "http.request.method": request.method,
+        "server.address": urlsplit(request.url).hostname or "",
+        "http.response.status_code": answer.status,
+    }
+
+
+def _log_answer(request: Request, answer: Answer) -> None:
     log_event(
         log,
         "transport.answered",
         logging.DEBUG,
+        registration=request.registration,
         method=request.method,
         url=redacted_url(request.url),
         status=answer.status,
         bytes=len(answer.body),
-        request=request_id,
+        avepoint_request=answer.headers.get("request-id"),
     )
 
 
@@ -213,7 +237,7 @@ def _decipher(errand: _Errand, asked: _Asked) -> AppError:
         case 403:
             return Unauthorized(message, remedy=f"Grant the app registration the permission {request.scope}.")
         case 404 | 410:
-            return Gone(message, status=status)
+            return Gone(message, status=status, remedy=_NOT_THERE)
         case 429 | 503 if asked.until is not None and (status == 429 or errand.repeatable):  # noqa: PLR2004 - 429: never executed
             return Throttled(message, until=asked.until)
         case _ if status >= 500 or status == HTTPStatus.REQUEST_TIMEOUT:  # noqa: PLR2004 - server error

@@ -1,5 +1,6 @@
 """A vault with certificates, a managed identity, and an AvePoint that lives by the clock of the test."""
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from sandbox.azurite import Azurite
 from sandbox.stack import app_settings
 from sandbox.vault import ClientCertificate, Running, client_certificate, vault
 from shared.azure import QUICK
+from shared.doctor import Check, examine
 from shared.services import Services, open_services
 from shared.settings import load_settings
 from tests.conftest import CLIENT, Clock, Simulator
@@ -97,3 +99,21 @@ async def opening(
             return services
 
         yield opening
+
+
+async def examined(services: Services, *, look: bool = False) -> list[Check]:
+    async def opened() -> Services:
+        return services
+
+    return await examine(opened, look=look)
+
+
+def check(checks: list[Check], name: str) -> Check:
+    return next(one for one in checks if one.name == name)
+
+
+async def until_ok(services: Services, name: str) -> None:
+    """Ask for the health of the app until what runs in the background is done."""
+    async with asyncio.timeout(5):
+        while check(await examined(services), name).status != "ok":  # noqa: ASYNC110 - health is polled
+            await asyncio.sleep(0.01)

@@ -1,8 +1,7 @@
 """Secrets: kept, renewed, outliving an outage; with the real Azure clients against a vault over TLS."""
 
 import asyncio
-from collections.abc import Callable, Mapping
-from datetime import timedelta
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,7 +13,6 @@ from sandbox.vault import ClientCertificate, Running, client_certificate
 from shared import vault
 from shared.avepoint.platform import Registration
 from shared.azure import open_identity
-from shared.doctor import RECHECKED_AFTER, Check, examine
 from shared.errors import Misconfigured, Problem, Unauthorized
 from shared.refreshing import PAUSE
 from shared.secrets import KEPT, TIME_TO_LIVE, Secret, Secrets, VaultUnavailable
@@ -22,7 +20,7 @@ from shared.services import Services
 from shared.settings import load_settings
 from shared.tls import client_context
 from tests.conftest import CLIENT, Clock, Simulator
-from tests.shared.conftest import SECRET_NAME, Open
+from tests.shared.conftest import SECRET_NAME, Open, check, examined, until_ok
 
 SCOPE = "enpower.data.read.all"
 
@@ -173,24 +171,6 @@ async def token(services: Services, registration: Registration = "avepoint") -> 
 def rotate(vaulted: Running, timed: Simulator) -> None:
     timed.avepoint.identity.credentials = Credentials(CLIENT.client_id, "rotated")
     vaulted.keyvault.put(SECRET_NAME, "rotated")
-
-
-async def examined(services: Services, *, look: bool = False) -> list[Check]:
-    async def opened() -> Services:
-        return services
-
-    return await examine(opened, look=look)
-
-
-def check(checks: list[Check], name: str) -> Check:
-    return next(one for one in checks if one.name == name)
-
-
-async def until_ok(services: Services, name: str) -> None:
-    """Ask for the health of the app until what runs in the background is done."""
-    async with asyncio.timeout(5):
-        while check(await examined(services), name).status != "ok":  # noqa: ASYNC110 - health is polled
-            await asyncio.sleep(0.01)
 
 
 class TestAgainstTheVault:
@@ -393,86 +373,6 @@ async def test_no_log_line_holds_a_secret(
     assert "refresh.failed" in caplog.text
     for secret in (*secrets, CLIENT.client_secret, certificate.pkcs12[:60], vaulted.identity.header):
         assert secret not in caplog.text
-
-
-class TestHealth:
-    TOKEN = f"token/avepoint/{SCOPE}"
-
-    @pytest.fixture
-    def only_enpower(self, opening: Open) -> Open:
-        async def opened(settings: Mapping[str, str] | None = None) -> Services:
-            return await opening({"HARVEST_GRAPH_DATASETS": "", "HARVEST_ELEMENTS_DATASETS": "", **(settings or {})})
-
-        return opened
-
-    async def test_the_details_look_and_the_anonymous_answer_does_not(
-        self, only_enpower: Open, vaulted: Running, timed: Simulator
-    ) -> None:
-        services = await only_enpower()
-        for _ in range(5):
-            assert not [one for one in await examined(services) if one.name.startswith(("token/", "vault/"))]
-        assert not vaulted.keyvault.reads
-        assert not timed.requests("/connect/token")
-
-        checks = await examined(services, look=True)
-
-        assert {one.status for one in checks} == {"ok"}
-        assert "good until" in check(checks, self.TOKEN).message
-        assert check(checks, "token/opus/records.readwrite.all").status == "ok"
-        assert await examined(services) == checks
-
-    @pytest.mark.parametrize(
-        ("days", "status", "message"),
-        [(31, "ok", "expires on"), (29, "warning", "expires on"), (-1, "error", "expired on")],
-    )
-    async def test_the_end_of_a_certificate_is_reported_thirty_days_ahead(
-        self, only_enpower: Open, vaulted: Running, clock: Clock, days: int, status: str, message: str
-    ) -> None:
-        ending = client_certificate(lifetime=timedelta(days=days, hours=1), now=clock.now)
-        vaulted.keyvault.put("client-certificate", ending.pkcs12)
-        services = await only_enpower({"AVEPOINT_CERTIFICATE_NAME": "client-certificate"})
-
-        found = check(await examined(services, look=True), "certificate/AVEPOINT_CERTIFICATE_NAME")
-
-        assert (found.status, found.message[: len(message)]) == (status, message)
-        assert f"{ending.expires:%Y-%m-%dT%H:%M:%SZ}" in found.message
-        assert bool(found.remedy) == (status != "ok")
-
-    async def test_the_end_of_a_secret_is_reported_where_the_vault_knows_it(
-        self, only_enpower: Open, vaulted: Running, clock: Clock
-    ) -> None:
-        vaulted.keyvault.put(SECRET_NAME, CLIENT.client_secret, expires=clock.now + timedelta(days=3))
-        found = check(await examined(await only_enpower(), look=True), f"vault/{SECRET_NAME}")
-        assert (found.status, found.message[:10]) == ("warning", "expires on")
-
-    async def test_a_failure_is_reported_with_its_remedy_and_goes_away_by_itself(
-        self, only_enpower: Open, vaulted: Running, clock: Clock
-    ) -> None:
-        services = await only_enpower()
-        vaulted.keyvault.enable(SECRET_NAME, enabled=False)
-        failed = await examined(services, look=True)
-        assert {check(failed, name).status for name in (self.TOKEN, f"vault/{SECRET_NAME}")} == {"error"}
-        assert "Enable the secret" in check(failed, self.TOKEN).remedy
-
-        vaulted.keyvault.enable(SECRET_NAME)
-        reads = vaulted.keyvault.reads[SECRET_NAME]
-        await examined(services)
-        assert vaulted.keyvault.reads[SECRET_NAME] == reads, "not asked again within a minute"
-
-        clock.now += RECHECKED_AFTER
-        await until_ok(services, self.TOKEN)
-
-    async def test_a_permission_for_opus_is_missed_only_where_opus_is_used(
-        self, only_enpower: Open, timed: Simulator
-    ) -> None:
-        name = "token/opus/records.readwrite.all"
-        for settings, status in (
-            ({"OPUS_DESTROY_ENABLED": ""}, "warning"),
-            ({"OPUS_DESTROY_ENABLED": "true"}, "error"),
-        ):
-            services = await only_enpower(settings)
-            timed.fault(path="/connect/token", times=None, status=400, body={"error": "invalid_scope"})
-            assert check(await examined(services, look=True), name).status == status
 
 
 class TestIdentity:
