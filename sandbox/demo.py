@@ -24,6 +24,9 @@ SOURCES: Final = ("enpower", "graph", "elements")
 RESOURCES: Final = {"enpower": "legacy-enpower-", "graph": "", "elements": "elements-"}
 """How the simulated AvePoint names the datasets of a source."""
 
+CHILD: Final = ("graph", "enpower-agent-activities")
+"""A list of one agent at a time: harvested after the agents, whose snapshot it needs."""
+
 CONNECTION: Final = "b4bbdbbd-cf2d-5c44-939b-be86bc688035"
 RECORDS: Final = 40
 POLL_SECONDS: Final = 0.3
@@ -53,7 +56,7 @@ class _Dataset(BaseModel):
 
 
 class _Run(BaseModel):
-    runId: str  # noqa: N815 - as in the answer
+    source: str
     state: str
     datasets: list[_Dataset]
 
@@ -103,45 +106,51 @@ async def _demo(args: Namespace, console: Console) -> int:
     return 1 if faults else 0
 
 
-async def _harvest(client: httpx.AsyncClient, console: Console) -> dict[str, _Run]:
-    """Harvest every source, and show how far it is."""
-    columns = (TextColumn("{task.description:32}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+async def _harvest(client: httpx.AsyncClient, console: Console) -> list[_Run]:
+    """Harvest every source, then a child dataset, and show how far it is."""
+    columns = (TextColumn("{task.description:68}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console) as progress:
-        runs = await asyncio.gather(*(_watch(client, source, progress) for source in SOURCES))
-    return dict(zip(SOURCES, runs, strict=True))
+        runs = await asyncio.gather(*(_watch(client, progress, source=source) for source in SOURCES))
+        source, dataset = CHILD
+        return [*runs, await _watch(client, progress, source=source, datasets=[dataset])]
 
 
-async def _watch(client: httpx.AsyncClient, source: str, progress: Progress) -> _Run:
-    plan = (await _ok(client.post("harvests", params={"dryRun": "true"}, json={"source": source}))).json()
-    bar = progress.add_task(f"{source}: {plan['leastRequests']} requests at least", total=len(plan["datasets"]))
-    answer = await _ok(client.post("harvests", json={"source": source}))
+async def _watch(client: httpx.AsyncClient, progress: Progress, **wanted: object) -> _Run:
+    plan = (await _ok(client.post("harvests", params={"dryRun": "true"}, json=wanted))).json()
+    source, parents = plan["source"], sum(one["parents"] or 0 for one in plan["datasets"])
+    of_parents = f"{parents} parents, " if parents else ""
+    title = f"{source}: {of_parents}{plan['leastRequests']} requests, {plan['leastSeconds']} s at least"
+    bar = progress.add_task(title, total=len(plan["datasets"]))
+    answer = await _ok(client.post("harvests", json=wanted))
     async with asyncio.timeout(HARVEST_SECONDS):
         while answer.status_code == httpx.codes.ACCEPTED:
-            _show(progress, bar, source, _Run.model_validate_json(answer.content))
+            _show(progress, bar, title, _Run.model_validate_json(answer.content))
             await asyncio.sleep(POLL_SECONDS)
             answer = await _ok(client.get(answer.headers["Location"]))
     ended = _Run.model_validate_json(answer.content)
-    _show(progress, bar, source, ended)
+    _show(progress, bar, title, ended)
     return ended
 
 
-def _show(progress: Progress, bar: TaskID, source: str, run: _Run) -> None:
+def _show(progress: Progress, bar: TaskID, title: str, run: _Run) -> None:
     done = sum(dataset.state not in {"waiting", "running"} for dataset in run.datasets)
     items = sum(dataset.items for dataset in run.datasets)
-    progress.update(bar, completed=done, description=f"{source}: {items:,} items")
+    progress.update(bar, completed=done, description=f"{title}, {items:,} items so far")
 
 
-async def _read_back(client: httpx.AsyncClient, stack: Stack, runs: dict[str, _Run]) -> list[Snapshot]:
+async def _read_back(client: httpx.AsyncClient, stack: Stack, runs: Sequence[_Run]) -> list[Snapshot]:
     """Every snapshot, read from storage and compared with what AvePoint holds."""
     async with ContainerClient.from_connection_string(stack.azurite.connection_string, "inventory") as inventory:
         return [
-            await _compared(client, stack, await read_snapshot(inventory, source, dataset.dataset))
-            for source, run in runs.items()
+            await _compared(client, stack, await read_snapshot(inventory, run.source, dataset.dataset))
+            for run in runs
             for dataset in run.datasets
         ]
 
 
 async def _compared(client: httpx.AsyncClient, stack: Stack, snapshot: Snapshot) -> Snapshot:
+    if snapshot.parents is not None:
+        return snapshot  # no total of AvePoint's is known beforehand: its verdict says whether each parent gave all
     since, until = snapshot.window or (None, None)
     url = f"{stack.avepoint_url}/_sandbox/items/{RESOURCES[snapshot.source]}{snapshot.dataset}"
     query = {"since": since, "until": until} if snapshot.window else None

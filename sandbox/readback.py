@@ -21,6 +21,7 @@ class Snapshot:
     verdict: str
     path: str
     window: tuple[str, str] | None
+    parents: int | None
     faults: tuple[str, ...]
 
     @property
@@ -33,7 +34,7 @@ async def read_snapshot(inventory: ContainerClient, source: str, dataset: str) -
     try:
         latest = json.loads(await _read(inventory, f"latest/{source}/{dataset}.json"))
     except ResourceNotFoundError:
-        return Snapshot(source, dataset, 0, 0, 0, "none", "", None, ("nothing was published",))
+        return Snapshot(source, dataset, 0, 0, 0, "none", "", None, None, ("nothing was published",))
     manifest = json.loads(await _read(inventory, latest["manifest"]))
     faults = [fault for part in manifest["parts"] for fault in await _part_faults(inventory, part)]
     window = manifest["window"]
@@ -46,6 +47,7 @@ async def read_snapshot(inventory: ContainerClient, source: str, dataset: str) -
         manifest["verdict"],
         manifest["parts"][0]["path"],
         (window["from"], window["to"]) if window else None,
+        manifest["parents"]["asked"] if manifest["parents"] else None,
         tuple(faults),
     )
 

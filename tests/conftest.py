@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
+import hypothesis
 import pytest
 
 from sandbox.avepoint import AvePoint, Credentials, serve
@@ -18,6 +19,9 @@ from sandbox.stack import app_settings as sandbox_settings
 from shared.services import Services, open_services
 from shared.settings import Settings, load_settings
 from shared.storage import Container, Queue, Storage
+
+hypothesis.settings.register_profile("steady", deadline=None)  # how long an example takes is no property of the code
+hypothesis.settings.load_profile("steady")
 
 CLIENT = Credentials(CLIENT_ID, "sandbox-secret")
 

@@ -1,19 +1,27 @@
 """The datasets AvePoint documents, loaded from ``catalog/*.toml``: adding one takes a few lines of data and no code."""
 
+import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from shared.avepoint.platform import Registration, Source
 from shared.avepoint.request import Method
 
 _FOLDER = Path(__file__).parent / "catalog"
 
+_PLACEHOLDER = re.compile(r"\{(\w+)\}")
+
 type Kind = Literal["full", "window"]
+type Value = str | int
+"""What goes into a parameter."""
+
+type Fields = Annotated[tuple[str, ...], BeforeValidator(lambda given: (given,) if isinstance(given, str) else given)]
+"""Dotted paths into an item, ``[]`` meaning every element of a list; the first that has a value counts."""
 
 
 class _Strict(BaseModel):
@@ -48,12 +56,25 @@ class WindowParameters(_Strict):
     most_days: int | None = None
 
 
+class Parent(_Strict):
+    """The dataset whose items a child dataset is asked for, one after the other.
+
+    ``parameters`` maps each parameter of the child to a field of the parent's items, which are themselves children
+    where that dataset has a parent: ``_parent.id`` is then a value of the grandparent. ``lists`` are the parameters
+    that take a list of values; it is given one.
+    """
+
+    dataset: str
+    parameters: dict[str, Fields]
+    lists: tuple[str, ...] = ()
+
+
 class Dataset(_Strict):
     """One documented list of AvePoint.
 
     Attributes:
-        path: Below the base URL of the source.
-        envelope: Dotted path to the list in the answer; ``$root`` where the answer is the list.
+        path: Below the base URL of the source; ``{name}`` stands for a parameter of the parent, or for a choice.
+        envelope: Dotted path to the list in the answer; ``$root`` where the answer is the list, or the only item.
         single: The envelope holds one object, which is the only item.
         total: Dotted path to the total number of items; ``None`` where none is given.
         link: Dotted path to the link to the next page; ``None`` where everything comes at once.
@@ -65,7 +86,11 @@ class Dataset(_Strict):
         tenant: Query parameter that narrows the list to one tenant.
         size: Page size; ``None`` where the caller has no say.
         window: Bounds in time; ``None`` where the whole list is harvested every time.
+        parent: The dataset whose items the list is asked for, one by one; ``None`` where there is one list for all.
+        choices: Parameters that are required and can take only these values; each parent is asked with each of them.
         query: Parameters that are required and always the same.
+        successor: The dataset of the Graph API that replaces a legacy one, with the same ids and the same names of
+            fields, but for their case.
         quirks: What the documents get wrong or leave open.
     """
 
@@ -87,7 +112,10 @@ class Dataset(_Strict):
     tenant: str | None = None
     size: PageSize | None = None
     window: WindowParameters | None = None
+    parent: Parent | None = None
+    choices: dict[str, tuple[Value, ...]] = {}
     query: dict[str, str] = {}
+    successor: str | None = None
     quirks: tuple[str, ...] = ()
 
     @property
@@ -99,6 +127,17 @@ class Dataset(_Strict):
     def registration(self) -> Registration:
         """The app registration to ask under: Elements apps are registered in a portal of their own."""
         return "elements" if self.source == "elements" else "avepoint"
+
+    @model_validator(mode="after")
+    def _is_consistent(self) -> Self:
+        given = {*self.choices, *(self.parent.parameters if self.parent else ())}
+        if unknown := set(_PLACEHOLDER.findall(self.path)) - given:
+            raise ValueError(f"path: nothing says what goes into {', '.join(sorted(unknown))}")
+        if self.choices and self.parent is None:
+            raise ValueError("choices: only child datasets take them")
+        if self.parent and (self.tenant or (self.window and self.window.most_days)):
+            raise ValueError("parent: neither 'tenant' nor 'window.most_days' goes with it")
+        return self
 
 
 class _File(_Strict):
@@ -125,7 +164,8 @@ def load_catalog(folder: Path) -> Catalog:
     """Read every ``*.toml`` in ``folder``.
 
     Raises:
-        BrokenCatalog: A file is no TOML, a key is unknown or missing, or a dataset is there twice.
+        BrokenCatalog: A file is no TOML, a key is unknown, missing or at odds with another, or a dataset is there
+            twice.
     """
     found: dict[tuple[Source, str], Dataset] = {}
     for path in sorted(folder.glob("*.toml")):
@@ -133,6 +173,11 @@ def load_catalog(folder: Path) -> Catalog:
             if (dataset.source, dataset.name) in found:
                 raise BrokenCatalog(f"{path.name}: {dataset.source}/{dataset.name} is there twice")
             found[dataset.source, dataset.name] = dataset
+    for dataset in found.values():
+        if dataset.parent and (dataset.source, dataset.parent.dataset) not in found:
+            raise BrokenCatalog(f"{dataset.source}/{dataset.name}: parent: there is no {dataset.parent.dataset}")
+        if dataset.successor and ("graph", dataset.successor) not in found:
+            raise BrokenCatalog(f"{dataset.source}/{dataset.name}: successor: there is no {dataset.successor}")
     return found
 
 

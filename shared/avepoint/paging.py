@@ -4,16 +4,18 @@ Items are never parsed: they are the bytes the server sent.
 """
 
 import json
-from collections.abc import Buffer, Sequence
+from collections.abc import Buffer, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from hashlib import blake2b
+from types import MappingProxyType
 from typing import Self
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 import msgspec
 
-from shared.avepoint.catalog import Dataset, PageNumber
+from shared.avepoint.catalog import Dataset, PageNumber, Value
 from shared.avepoint.links import follow, is_bare_token, with_parameter
 from shared.avepoint.request import Request
 from shared.document import Document
@@ -27,26 +29,30 @@ EMPTY_PAGES_CEILING = 100
 _FORMATS = {"time": "{:%Y-%m-%dT%H:%M:%SZ}", "date": "{:%Y-%m-%d}"}
 
 _BOM = b"\xef\xbb\xbf"
+_NO_PARENT: Mapping[str, Value] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
     """One page: its items as the server sent them, the total it claims, and its link to the next page."""
 
-    envelope: msgspec.Raw
-    """The list of the items, as it came."""
     items: Sequence[msgspec.Raw]
     total: int | None
     link: str | None
     pretty: bool
     """The answer has line breaks, so its items may have some too."""
+    parent: bytes = b""
+    """The parent values as a JSON object, where the list belongs to one parent."""
 
     def field_names(self) -> list[str]:
-        """The names of the fields of the first item; none where items are no objects."""
-        try:
-            return list(_decode_object(self.items[0])) if self.items else []
-        except msgspec.ValidationError:
+        """The names of the fields of the first line; none where items are no objects and have no parent."""
+        if not self.items:
             return []
+        parent = ["_parent"] if self.parent else []
+        try:
+            return [*parent, *_decode_object(self.items[0])]
+        except msgspec.ValidationError:
+            return [*parent, "value"] if parent else []
 
 
 def first_request(
@@ -56,6 +62,7 @@ def first_request(
     page_size: int | None,
     tenant: str | None,
     between: tuple[datetime, datetime] | None = None,
+    parent: Mapping[str, Value] = _NO_PARENT,
 ) -> Request:
     """The request for the first page.
 
@@ -64,6 +71,7 @@ def first_request(
         page_size: The size wanted; ``None`` for the documented maximum. What the API does not allow is lowered.
         tenant: The tenant to narrow to, where the dataset can.
         between: The bounds in time of a windowed dataset, in UTC.
+        parent: What goes into the parameters of a child dataset.
     """
     paging: dict[str, int] = {}
     if dataset.page is not None:
@@ -71,17 +79,32 @@ def first_request(
     size = _size(dataset, page_size)
     if dataset.size is not None and size is not None:
         paging[dataset.size.parameter] = size
-    query = dict(dataset.query)
+    query, body = dict(dataset.query), _outside_path(dataset, parent)
     if dataset.pages_in == "query":
-        query |= {name: str(value) for name, value in paging.items()}
+        query |= {name: str(value) for name, value in (body | paging).items()}
     if dataset.tenant is not None and tenant is not None:
         query[dataset.tenant] = tenant
     if dataset.window is not None and between is not None:
         written = [_FORMATS[dataset.window.format].format(instant) for instant in between]
         query |= dict(zip((dataset.window.from_, dataset.window.to), written, strict=True))
-    url = f"{base_url}{dataset.path}"
-    body = None if dataset.method == "GET" else json.dumps(paging if dataset.pages_in == "body" else {}).encode()
-    return _request(dataset, f"{url}?{urlencode(query)}" if query else url, body)
+    url = f"{base_url}{_path(dataset, parent)}"
+    content = json.dumps(body | paging if dataset.pages_in == "body" else {}).encode()
+    url = f"{url}?{urlencode(query)}" if query else url
+    return _request(dataset, url, None if dataset.method == "GET" else content)
+
+
+def _path(dataset: Dataset, parent: Mapping[str, Value]) -> str:
+    path = dataset.path
+    for name, value in parent.items():
+        path = path.replace(f"{{{name}}}", quote(str(value), safe=""))
+    return path
+
+
+def _outside_path(dataset: Dataset, parent: Mapping[str, Value]) -> dict[str, Value | list[Value]]:
+    """The parent values that do not go into the path."""
+    lists = dataset.parent.lists if dataset.parent else ()
+    outside = {name: value for name, value in parent.items() if f"{{{name}}}" not in dataset.path}
+    return {name: [value] if name in lists else value for name, value in outside.items()}
 
 
 def _size(dataset: Dataset, wanted: int | None) -> int | None:
@@ -95,8 +118,11 @@ def _request(dataset: Dataset, url: str, body: bytes | None) -> Request:
     return Request(dataset.method, url, dataset.scope, dataset.registration, body)
 
 
-def read_page(dataset: Dataset, body: bytes) -> Page:
+def read_page(dataset: Dataset, body: bytes, *, parent: bytes = b"") -> Page:
     """Take an answer apart without parsing its items.
+
+    Args:
+        parent: The parent values it was asked with, as a JSON object.
 
     Raises:
         BadAnswer: It is no JSON, has no envelope, or says itself that it failed.
@@ -105,13 +131,11 @@ def read_page(dataset: Dataset, body: bytes) -> Page:
     try:
         if not body.isascii():
             body.decode()  # the decoder below does not look into the items
-        keys = _open(dataset, body)
-        envelope = _envelope(dataset, keys, body)
-        items = _items(dataset, envelope)
+        keys, items = _as_documented(dataset, body) or _as_it_came(dataset, body)
         total, link = _total(dataset, keys), _link(dataset, keys)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise BadAnswer(f"{dataset.name}: a page is no valid JSON: {error}") from error
-    return Page(envelope, items, total, link, pretty=b"\n" in body or b"\r" in body)
+    return Page(items, total, link, pretty=b"\n" in body or b"\r" in body, parent=parent)
 
 
 _EMPTY = msgspec.Raw(b"[]")
@@ -120,7 +144,35 @@ _decode_list = msgspec.json.Decoder(list[msgspec.Raw]).decode
 _decode_any = msgspec.json.Decoder().decode
 
 
-def _open(dataset: Dataset, body: bytes) -> dict[str, msgspec.Raw]:
+type _Keys = dict[str, msgspec.Raw]
+
+
+def _as_documented(dataset: Dataset, body: bytes) -> tuple[_Keys, list[msgspec.Raw]] | None:
+    """Everything in one pass; ``None`` unless every key that is needed is there, spelt as in the documents."""
+    if dataset.single or dataset.status or "." in dataset.envelope or dataset.envelope == "$root":
+        return None
+    names = tuple({path.split(".")[0]: None for path in (dataset.total, dataset.link) if path})
+    try:
+        items, *values = msgspec.structs.astuple(_answer_decoder(dataset.envelope, names)(body))
+    except msgspec.ValidationError:
+        return None
+    return dict(zip(names, values, strict=True)), items
+
+
+@cache
+def _answer_decoder(envelope: str, names: tuple[str, ...]) -> Callable[[bytes], msgspec.Struct]:
+    """Reads an answer that has all of these keys: its items first, then the others in their order."""
+    others = [(f"other_{n}", msgspec.Raw, msgspec.field(name=name)) for n, name in enumerate(names)]
+    answer = msgspec.defstruct("Answer", [("items", list[msgspec.Raw], msgspec.field(name=envelope)), *others])
+    return msgspec.json.Decoder(answer).decode
+
+
+def _as_it_came(dataset: Dataset, body: bytes) -> tuple[_Keys, list[msgspec.Raw]]:
+    keys = _open(dataset, body)
+    return keys, _items(dataset, _envelope(dataset, keys, body))
+
+
+def _open(dataset: Dataset, body: bytes) -> _Keys:
     if dataset.envelope == "$root":
         return {}
     keys = _object(dataset, body)
@@ -134,14 +186,14 @@ def _open(dataset: Dataset, body: bytes) -> dict[str, msgspec.Raw]:
     return keys
 
 
-def _object(dataset: Dataset, body: bytes | msgspec.Raw) -> dict[str, msgspec.Raw]:
+def _object(dataset: Dataset, body: bytes | msgspec.Raw) -> _Keys:
     try:
         return _decode_object(body)
     except msgspec.ValidationError as error:
         raise BadAnswer(f"{dataset.name}: an object is wanted: {error}") from error
 
 
-def _envelope(dataset: Dataset, keys: dict[str, msgspec.Raw], body: bytes) -> msgspec.Raw:
+def _envelope(dataset: Dataset, keys: _Keys, body: bytes) -> msgspec.Raw:
     """The list of the items; where the server writes ``null`` for none, an empty one, and an object is the only one."""
     found = msgspec.Raw(body) if dataset.envelope == "$root" else _dig(dataset, keys, dataset.envelope)
     if found is None:
@@ -161,7 +213,7 @@ def _items(dataset: Dataset, envelope: msgspec.Raw) -> list[msgspec.Raw]:
         raise BadAnswer(f"{dataset.name}: {dataset.envelope!r} is no list: {error}") from error
 
 
-def _total(dataset: Dataset, keys: dict[str, msgspec.Raw]) -> int | None:
+def _total(dataset: Dataset, keys: _Keys) -> int | None:
     """The total, which some services write as a string; ``None`` when it is none."""
     found = _dig(dataset, keys, dataset.total) if dataset.total else None
     value = None if found is None else _decode_any(found)
@@ -170,7 +222,7 @@ def _total(dataset: Dataset, keys: dict[str, msgspec.Raw]) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
 
 
-def _link(dataset: Dataset, keys: dict[str, msgspec.Raw]) -> str | None:
+def _link(dataset: Dataset, keys: _Keys) -> str | None:
     found = _dig(dataset, keys, dataset.link) if dataset.link else None
     value = None if found is None else _decode_any(found)
     if value is None or value == "":
@@ -178,7 +230,7 @@ def _link(dataset: Dataset, keys: dict[str, msgspec.Raw]) -> str | None:
     return (value if isinstance(value, str) else json.dumps(value)).strip() or None
 
 
-def _dig(dataset: Dataset, keys: dict[str, msgspec.Raw], path: str) -> msgspec.Raw | None:
+def _dig(dataset: Dataset, keys: _Keys, path: str) -> msgspec.Raw | None:
     *parents, last = path.split(".")
     for parent in parents:
         found = _find(keys, parent)
@@ -188,7 +240,7 @@ def _dig(dataset: Dataset, keys: dict[str, msgspec.Raw], path: str) -> msgspec.R
     return _find(keys, last)
 
 
-def _find(keys: dict[str, msgspec.Raw], name: str) -> msgspec.Raw | None:
+def _find(keys: _Keys, name: str) -> msgspec.Raw | None:
     """Keys drift in their case between documents and answers."""
     if name in keys:
         return keys[name]

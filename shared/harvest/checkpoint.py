@@ -12,7 +12,7 @@ from shared.document import Document
 from shared.errors import Conflict
 from shared.harvest import paths
 from shared.harvest.runs import Address
-from shared.harvest.snapshot import Part, Total
+from shared.harvest.snapshot import Part, Total, added
 from shared.storage import Container, Storage
 
 type State = Literal["waiting", "running", "done", "failed"]
@@ -46,18 +46,31 @@ class Continuation(Document):
 
 
 class Progress(Document):
-    """How far a chain of pages has come, up to the end of its last part."""
+    """How far the chains of pages of a partition have come, up to the end of its last part.
+
+    ``next``, ``guard`` and ``total`` are those of the chain under way; what is ``earlier`` is of the chains before it.
+    """
 
     next: Continuation | None = None
-    span: int = 0
-    """Which span of the window the chain is in; the other ``earlier_*`` are of the spans before it."""
-    earlier_parts: int = 0
-    earlier_totals: tuple[Total | None, ...] = ()
-    earlier_pages: int = 0
-    dropped: int = 0
-    """Lines left out because they came in an earlier window or span."""
     guard: LoopGuard = LoopGuard()
     total: Total | None = None
+    chain: int = 0
+    earlier_parts: int = 0
+    earlier_pages: int = 0
+    earlier_total: Total | None = None
+    """The totals of all chains that gave one, added up."""
+    untotalled: bool = False
+    """A chain gave no total."""
+    short: bool = False
+    """A chain gave fewer items than every total it named."""
+    surplus: bool = False
+    """A chain gave more items than any total it named."""
+    gone: int = 0
+    """Parents that are not there any more, whatever they were asked with."""
+    refusals: int = 0
+    """How often the parent under way was not there."""
+    dropped: int = 0
+    """Lines left out because they came in an earlier window or span."""
     requests: int = 0
     retries: int = 0
     wait_seconds: float = 0
@@ -69,10 +82,35 @@ class Progress(Document):
         """Items in all parts."""
         return sum(part.items for part in self.parts)
 
+    @property
+    def pages(self) -> int:
+        """Pages in all chains."""
+        return self.earlier_pages + self.guard.pages
+
+    @property
+    def server_total(self) -> Total | None:
+        """What the server said of all chains together; ``None`` as soon as it said nothing of one."""
+        return None if self.untotalled else added([self.earlier_total, self.total])
+
+    def since(self, earlier: "Progress") -> dict[str, float]:
+        """What has been harvested since ``earlier``, as fields of a log event.
+
+        What a chain harvests again, having begun again, is counted again.
+        """
+        size = sum(part.bytes for part in self.parts) - sum(part.bytes for part in earlier.parts)
+        return {
+            "items": max(0, self.items - earlier.items),
+            "pages": max(0, self.pages - earlier.pages),
+            "bytes": max(0, size),
+            "requests": self.requests - earlier.requests,
+            "retries": self.retries - earlier.retries,
+            "waited": self.wait_seconds - earlier.wait_seconds,
+        }
+
     def after(
         self, page: Page, *, guard: LoopGuard, following: Request | None, retries: int, waited: timedelta
     ) -> Self:
-        """With one more page, ``following`` being the request for the next one."""
+        """With one more page, ``following`` being the request for the next one of the same chain."""
         total = self.total
         if page.total is not None:
             total = Total(min=page.total, max=page.total) if total is None else total.including(page.total)
@@ -88,29 +126,39 @@ class Progress(Document):
             }
         )
 
-    @property
-    def totals(self) -> tuple[Total | None, ...]:
-        """The total of each chain of pages."""
-        return (*self.earlier_totals, self.total)
+    def in_next_chain(self) -> Self:
+        """At the beginning of the next chain, this one having ended by itself."""
+        total, items = self.total, self.guard.items
+        return self._moved_on(
+            earlier_total=added([self.earlier_total, total]),
+            untotalled=self.untotalled or total is None,
+            short=self.short or (total is not None and items < total.min),
+            surplus=self.surplus or (total is not None and items > total.max),
+        )
 
-    @property
-    def pages(self) -> int:
-        """Pages in all chains."""
-        return self.earlier_pages + self.guard.pages
+    def without_parent(self) -> Self:
+        """At the beginning of the next chain, the parent of this one being gone."""
+        return self._moved_on(refusals=self.refusals + 1, requests=self.requests + 1)
 
-    def in_next_span(self) -> Self:
-        """At the beginning of the next span; the last part of this one has been counted in."""
+    def with_next_parent(self, *, choices: int) -> Self:
+        """Before the first chain of another parent, the last one having been asked with so many choices."""
+        return self.model_copy(update={"gone": self.gone + (self.refusals == choices), "refusals": 0})
+
+    def _moved_on(self, **changes: object) -> Self:
         return self.model_copy(
             update={
-                "span": self.span + 1,
-                "earlier_parts": len(self.parts),
-                "earlier_totals": self.totals,
-                "earlier_pages": self.pages,
+                "chain": self.chain + 1,
+                "next": None,
                 "guard": LoopGuard(),
                 "total": None,
-                "next": None,
+                "earlier_pages": self.pages,
+                **changes,
             }
         )
+
+    def sealed(self) -> Self:
+        """With all parts so far belonging to chains that have ended."""
+        return self.model_copy(update={"earlier_parts": len(self.parts)})
 
     def waited(self, wait: timedelta) -> Self:
         """With a wait that was handed back to the queue."""

@@ -6,13 +6,12 @@ from datetime import timedelta
 
 from shared.avepoint.catalog import catalog
 from shared.events import log_event
-from shared.harvest import paths
 from shared.harvest.checkpoint import ENDED, Checkpoint, change_checkpoint, checkpoints_of
 from shared.harvest.publishing import publish_if_complete
 from shared.harvest.runs import Address, Run, amend, poke, read_run
-from shared.harvest.snapshot import read_manifest
+from shared.harvest.state import view
 from shared.services import Services
-from shared.storage import Container, Storage
+from shared.storage import Storage
 
 log = logging.getLogger(__name__)
 
@@ -20,13 +19,19 @@ log = logging.getLogger(__name__)
 async def cancel(services: Services, run_id: str) -> Run | None:
     """Cancel a run: what has not ended fails, and workers notice within a page. ``None`` when there is no such run."""
     run = await read_run(services.storage, run_id)
-    if run is None or run.cancelled_at is not None or run.finished_at is not None:
+    if run is None or await _has_harvested(services.storage, run):
         return run
-    run = await amend(services.storage, run_id, cancelled_at=services.clock())
+    run = await amend(services.storage, run_id, cancelled_at=run.cancelled_at or services.clock())
     if run is not None:
         await end(services, run, reason="the run was cancelled")
         log_event(log, "run.cancelled", logging.WARNING, run=run_id)
     return run
+
+
+async def _has_harvested(storage: Storage, run: Run) -> bool:
+    """Whether a run is over that left out less than everything."""
+    seen = await view(storage, run)
+    return seen.finished_at is not None and any(dataset.state != "skipped" for dataset in seen.datasets)
 
 
 async def end(services: Services, run: Run, *, reason: str) -> None:
@@ -57,7 +62,7 @@ async def fail_partition(services: Services, address: Address, *, reason: str, r
 
 
 async def spend(services: Services, address: Address) -> None:
-    """All attempts at a partition are spent: say why the last one gave up."""
+    """All attempts at a partition are spent: say why the last one gave up, unless others do well there meanwhile."""
     run = await read_run(services.storage, address.run_id)
     dataset = catalog().get((address.source, address.dataset))
     if run is None or dataset is None or address not in run.addresses():
@@ -65,25 +70,27 @@ async def spend(services: Services, address: Address) -> None:
     remedy = f"Remove the cause, then POST /api/runs/{run.run_id}/resume."
 
     def failed(checkpoint: Checkpoint) -> Checkpoint | None:
-        if checkpoint.state in ENDED or checkpoint.held_by_another(services.clock()):
+        now = services.clock()
+        waits = checkpoint.resume_at is not None and checkpoint.resume_at > now
+        if checkpoint.state in ENDED or waits or checkpoint.held_by_another(now):
             return None
         last = checkpoint.reason or "the worker ended without a word, five times; see the log"
-        return checkpoint.ended("failed", now=services.clock(), reason=f"all attempts are spent: {last}", remedy=remedy)
+        return checkpoint.ended("failed", now=now, reason=f"all attempts are spent: {last}", remedy=remedy)
 
-    await change_checkpoint(services.storage, address, failed)
+    left = await change_checkpoint(services.storage, address, failed)
+    log_event(log, "partition.given_up", logging.ERROR, **address.fields(), state=left.state, reason=left.reason)
     await publish_if_complete(services.storage, run, dataset)
 
 
 async def resume(services: Services, run_id: str) -> Run | None:
     """Try again what failed in a run, from where it stopped. ``None`` when there is no such run."""
-    run = await read_run(services.storage, run_id)
+    deadline = services.clock() + timedelta(hours=services.settings.run_hours)
+    run = await amend(services.storage, run_id, cancelled_at=None, finished_at=None, deadline=deadline)
     if run is None:
         return None
     for planned in run.datasets:
         await _reopen(services, run, planned.dataset)
-    now = services.clock()
-    deadline = now + timedelta(hours=services.settings.run_hours)
-    run = await amend(services.storage, run_id, cancelled_at=None, finished_at=None, deadline=deadline) or run
+    run = await amend(services.storage, run_id, finished_at=None) or run  # a sweep may have found nothing open yet
     addresses = run.addresses()
     checkpoints = await checkpoints_of(services.storage, addresses)
     open_again = [address for address, one in zip(addresses, checkpoints, strict=True) if one.state not in ENDED]
@@ -93,13 +100,10 @@ async def resume(services: Services, run_id: str) -> Run | None:
 
 
 async def _reopen(services: Services, run: Run, dataset: str) -> None:
-    """Let the failed partitions of a dataset go on, and take back the manifest that says it failed."""
+    """Let the failed partitions of a dataset go on; the manifest that says it failed gives way to what comes of it."""
 
     def reopened(checkpoint: Checkpoint) -> Checkpoint | None:
         return checkpoint.reopened(now=services.clock()) if checkpoint.state == "failed" else None
 
     for address in run.addresses(dataset):
         await change_checkpoint(services.storage, address, reopened)
-    manifest = await read_manifest(services.storage, run.run_id, run.source, dataset)
-    if manifest is not None and manifest.verdict == "failed":
-        await services.storage.delete(Container.INVENTORY, paths.manifest(run.run_id, run.source, dataset))

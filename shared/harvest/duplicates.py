@@ -4,9 +4,10 @@ Each part leaves the sorted 64-bit hashes of the keys of its items beside the ch
 Among ten million items the chance of one false duplicate is 1 in 370,000.
 """
 
+import re
 from array import array
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Buffer, Callable, Iterable, Sequence
 from hashlib import blake2b
 from heapq import merge
 from itertools import pairwise
@@ -28,10 +29,9 @@ class KeyReader:
         fields = [
             (f"key_{n}", msgspec.Raw, msgspec.field(name=key, default=_MISSING)) for n, key in enumerate(dataset.key)
         ]
-        self._dataset = dataset.name
-        self._keyed = bool(dataset.key)
-        item = msgspec.defstruct("Item", fields)
-        self._decode = msgspec.json.Decoder(list[item]).decode  # type: ignore[valid-type]
+        self._dataset = dataset
+        self._decode = msgspec.json.Decoder(msgspec.defstruct("Item", fields)).decode
+        self._in_front = _in_front(dataset.key[0]) if len(dataset.key) == 1 else None
 
     def hashes(self, page: Page) -> array[int]:
         """One hash for each item of ``page``; none where the dataset has no key.
@@ -39,26 +39,45 @@ class KeyReader:
         Raises:
             BadAnswer: An item is no object.
         """
-        if not self._keyed:
+        if not self._dataset.key:
             return array("Q")
+        of_parent = blake2b(b"%b\0" % page.parent, digest_size=_HASH_BYTES)
+        return array("Q", b"".join([_digest(of_parent, self._key(item)) for item in page.items]))
+
+    def _key(self, item: msgspec.Raw) -> bytes:
+        if self._in_front and (found := self._in_front(item)) and b"\\" not in found[1]:
+            return found[1]
         try:
-            items = self._decode(page.envelope)
+            return b"\0".join(msgspec.structs.astuple(self._decode(item)))
         except msgspec.ValidationError as error:
-            raise BadAnswer(f"{self._dataset}: an item is no object: {error}") from error
-        digests = (blake2b(b"\0".join(msgspec.structs.astuple(item)), digest_size=_HASH_BYTES) for item in items)
-        return array("Q", b"".join([digest.digest() for digest in digests]))
+            raise BadAnswer(f"{self._dataset.name}: an item is no object: {error}") from error
+
+
+def _in_front(key: str) -> Callable[[Buffer], re.Match[bytes] | None]:
+    """Finds the key in an object that begins with it, as most do: the rest of the object need not be read.
+
+    Text with a backslash in it may be cut short.
+    """
+    return re.compile(rb'\{%b:("[^"]*"|\d+)[,}]' % re.escape(msgspec.json.encode(key))).match
 
 
 def line_hashes(page: Page) -> array[int]:
     """One hash for each line of ``page``, for datasets whose items may have no key."""
-    return array("Q", b"".join([blake2b(item, digest_size=_HASH_BYTES).digest() for item in page.items]))
+    of_parent = blake2b(page.parent, digest_size=_HASH_BYTES)
+    return array("Q", b"".join([_digest(of_parent, item) for item in page.items]))
+
+
+def _digest(begun: blake2b, rest: Buffer) -> bytes:
+    digest = begun.copy()
+    digest.update(rest)
+    return digest.digest()
 
 
 class SeenLines:
     """Lines that came before, by their hashes, in eight bytes each."""
 
     def __init__(self, stored: Sequence[bytes]) -> None:
-        self._hashes = array("Q", merged(stored))
+        self._hashes = _unpacked(merged(stored))
 
     def __contains__(self, line_hash: int) -> bool:
         position = bisect_left(self._hashes, line_hash)
@@ -67,14 +86,19 @@ class SeenLines:
 
 def merged(stored: Sequence[bytes]) -> bytes:
     """Several stored hashes as one."""
-    return array("Q", merge(*(array("Q", hashes) for hashes in stored))).tobytes()
+    return array("Q", merge(*map(_unpacked, stored))).tobytes()
 
 
-def packed(hashes: array[int]) -> bytes:
+def packed(hashes: Iterable[int]) -> bytes:
     """Hashes as they are stored: sorted, eight bytes each."""
     return array("Q", sorted(hashes)).tobytes()
 
 
 def count_duplicates(stored: Sequence[bytes]) -> int:
     """How many items of all parts have a key that an earlier one had."""
-    return sum(one == other for one, other in pairwise(merge(*(array("Q", hashes) for hashes in stored))))
+    return sum(one == other for one, other in pairwise(merge(*map(_unpacked, stored))))
+
+
+def _unpacked(stored: bytes) -> "memoryview[int]":
+    """Stored hashes as numbers, without a copy: a large snapshot has many."""
+    return memoryview(stored).cast("Q")

@@ -1,5 +1,6 @@
 """The inventory at a glance: every dataset, its newest snapshot, and when the next one is due."""
 
+import logging
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
@@ -8,11 +9,14 @@ from croniter import croniter
 from shared.avepoint.catalog import Dataset, Kind, catalog
 from shared.avepoint.platform import SOURCES, Source
 from shared.document import Document
+from shared.events import log_event
 from shared.harvest import paths
 from shared.harvest.snapshot import Latest, Verdict
 from shared.harvest.starting import configured
 from shared.services import Services
 from shared.storage import Container
+
+log = logging.getLogger(__name__)
 
 
 class Entry(Document):
@@ -47,6 +51,25 @@ async def list_inventory(services: Services) -> Sequence[Entry]:
         _entry(dataset, newest.get(paths.latest(*key)), now, next_due=ticks[dataset.source] if key in enabled else None)
         for key, dataset in catalog().items()
     ]
+
+
+async def tell_ages(services: Services) -> None:
+    """Log how old the newest snapshot of every dataset is, for whoever is to be told when one stays away.
+
+    Raises:
+        Misconfigured: A configured name matches no dataset.
+    """
+    for entry in await list_inventory(services):
+        if entry.age_seconds is not None:
+            log_event(
+                log,
+                "snapshot.aged",
+                source=entry.source,
+                dataset=entry.name,
+                run=entry.latest_run,
+                age=entry.age_seconds,
+                enabled=entry.enabled,
+            )
 
 
 def next_tick(schedule: str, now: datetime) -> datetime:

@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 from array import array
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import replace
 
@@ -19,17 +20,31 @@ BLOCKS_IN_FLIGHT = 2
 
 _LEVEL = 2  # measured: five times less CPU than zlib level 6, for a third more output
 _GZIP = 16 + 15
+_TURNS = 4
+"""Of the event loop, until a request that was begun is on its way; measured: 3 ms a page."""
 
 type Keys = Callable[[Page], array[int]]
 """Gives one hash for each item of a page, of its key."""
 
 
 def ndjson(page: Page) -> bytes:
-    """The items of a page, one line each, byte for byte as they came; only line breaks between tokens are taken out."""
+    """The items of a page, one line each, byte for byte as they came; only line breaks between tokens are taken out.
+
+    Items of a child dataset get their parent first; those that are no objects are wrapped.
+    """
     items: Iterable[msgspec.Raw | bytes] = page.items
     if page.pretty:
         items = (msgspec.json.format(bytes(item), indent=-1) for item in page.items)
-    return b"".join(piece for item in items for piece in (item, b"\n"))
+    if page.parent:
+        items = (_with_parent(page.parent, bytes(item)) for item in items)
+    return b"\n".join((*items, b""))
+
+
+def _with_parent(parent: bytes, item: bytes) -> bytes:
+    if not item.startswith(b"{"):
+        return b'{"_parent":%b,"value":%b}' % (parent, item)
+    rest = item[1:].lstrip()
+    return b'{"_parent":%b%b%b' % (parent, b"" if rest == b"}" else b",", rest)
 
 
 class PartWriter:
@@ -51,7 +66,8 @@ class PartWriter:
         self._items = 0
         self._raw_bytes = 0
         self._size = 0
-        self.key_hashes = array("Q")
+        self.key_hashes: defaultdict[bytes, array[int]] = defaultdict(lambda: array("Q"))
+        """Of each parent; without parents, of none."""
         self.dropped = 0
 
     @property
@@ -66,6 +82,8 @@ class PartWriter:
 
     async def add(self, page: Page) -> None:
         """Compress a page, away from the event loop, and upload every block that is full."""
+        for _ in range(_TURNS):  # reading the keys keeps the interpreter busy: the request for the next page goes first
+            await asyncio.sleep(0)
         compressed = await asyncio.to_thread(self._compress, page)
         self._pending += compressed
         while len(self._pending) >= BLOCK_BYTES:
@@ -97,7 +115,7 @@ class PartWriter:
 
     def _compress(self, page: Page) -> bytes:
         hashes = self._keys(page)
-        self.key_hashes.extend(hashes)
+        self.key_hashes[page.parent].extend(hashes)
         if self._seen is not None:
             page = self._unseen(page, hashes, self._seen)
         lines = ndjson(page)

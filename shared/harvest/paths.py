@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from shared.avepoint.platform import SOURCES, Source
 
 RUNS = "runs/"
+WATERMARKS = "watermarks/"
 LATEST = "latest/"
 
 _RUN_ID = re.compile(rf"(?P<stamp>\d{{8}}T\d{{6}}Z)-(?P<source>{'|'.join(SOURCES)})(-[a-z0-9]{{6}})?")
@@ -43,6 +44,11 @@ def keys(run: str, part_path: str) -> str:
     return f"{RUNS}{run}/keys/{part_path}"
 
 
+def parents(run: str, source: Source, dataset: str) -> str:
+    """The parents that a run asks for, in ``harvest-state``."""
+    return f"{RUNS}{run}/parents/{source}/{dataset}.json"
+
+
 def parts(run: str, source: Source, dataset: str) -> str:
     """The folder of the parts of a snapshot, in ``inventory``."""
     return f"raw/{source}/{dataset}/date={started_at(run):%Y-%m-%d}/run={run}/"
@@ -59,13 +65,13 @@ def manifest(run: str, source: Source, dataset: str) -> str:
 
 
 def watermark(source: Source, dataset: str) -> str:
-    """The watermark of a windowed dataset, in ``harvest-state``."""
-    return f"watermarks/{source}/{dataset}.json"
+    """The watermark of a windowed or child dataset, in ``harvest-state``."""
+    return f"{WATERMARKS}{source}/{dataset}.json"
 
 
-def watermark_hashes(source: Source, dataset: str, run: str) -> str:
-    """The hashes of the lines of the window that a run harvested, in ``harvest-state``."""
-    return f"watermarks/{source}/{dataset}/{run}.hashes"
+def remembered(source: Source, dataset: str, run: str) -> str:
+    """What the next run has to know of the lines and the parents of a run, in ``harvest-state``."""
+    return f"watermarks/{source}/{dataset}/{run}.bin"
 
 
 def latest(source: Source, dataset: str) -> str:

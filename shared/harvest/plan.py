@@ -1,24 +1,44 @@
 """What a run will do: which datasets, in which partitions. Pure."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import timedelta
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
-from math import ceil
 
 from shared.avepoint.catalog import Catalog, Dataset
 from shared.avepoint.platform import Source
 from shared.document import Document
+from shared.harvest import capacity
 from shared.harvest.windows import Window
 
 ALL = "all"
 """The partition of a dataset that is one chain."""
 
+FAN_OUT = 8
+"""Into how many partitions the parents of a child dataset are dealt at most; each asks for one after the other."""
+
 
 class Partition(Document):
-    """A chain of pages of its own: one tenant, or everything."""
+    """What one worker harvests at a time: one tenant, a share of the parents, or everything."""
 
     name: str
     tenant: str | None = None
+
+
+class ParentSnapshot(Document):
+    """The snapshot that the parents of a child dataset are taken from, and how many of them at most."""
+
+    run_id: str
+    items: int
+    most: int
+
+
+class Timing(Document):
+    """The window of a dataset, where it has one, and where what is remembered of its last harvest is."""
+
+    window: Window | None = None
+    overlap: timedelta = timedelta(0)
+    remembered: str | None = None
 
 
 class PlannedDataset(Document):
@@ -27,8 +47,11 @@ class PlannedDataset(Document):
     dataset: str
     partitions: tuple[Partition, ...] = ()
     window: Window | None = None
-    seen: str | None = None
-    """Where the hashes of the lines of the last window are."""
+    overlap: timedelta = timedelta(0)
+    """How much of the last window the window holds again."""
+    remembered: str | None = None
+    """Where the hashes of the lines of the last window are, or what is known of the parents."""
+    parents: ParentSnapshot | None = None
     skipped: str | None = None
     remedy: str | None = None
 
@@ -44,6 +67,8 @@ class UnknownDatasets(Exception):
     def _sentence(self, source: Source, pattern: str) -> str:
         close = self.suggestions[pattern]
         hint = f"; the closest are {', '.join(close)}" if close else ""
+        if _is_glob(pattern):
+            hint += "; datasets that are asked for parent by parent are named one by one"
         return f"{pattern!r} matches no dataset of {source}{hint}"
 
 
@@ -51,7 +76,8 @@ def choose(catalog: Catalog, source: Source, patterns: Sequence[str]) -> list[Da
     """The datasets of ``source`` that ``patterns`` name, in the order of the catalogue.
 
     Args:
-        patterns: Names or globs; a leading ``!`` excludes; exclusions alone leave all others.
+        patterns: Names or globs; a leading ``!`` excludes; exclusions alone leave all others. Globs never match child
+            datasets: each of them takes at least one request for each parent.
 
     Raises:
         UnknownDatasets: A name or glob matches nothing.
@@ -70,7 +96,13 @@ def _any(dataset: Dataset, patterns: Iterable[str]) -> bool:
 
 
 def _matches(dataset: Dataset, pattern: str) -> bool:
+    if dataset.parent is not None and _is_glob(pattern):
+        return False
     return fnmatchcase(dataset.name, pattern)
+
+
+def _is_glob(pattern: str) -> bool:
+    return any(sign in pattern for sign in "*?[")
 
 
 def _closest(catalog: Catalog, source: Source, pattern: str) -> list[str]:
@@ -78,8 +110,13 @@ def _closest(catalog: Catalog, source: Source, pattern: str) -> list[str]:
     return get_close_matches(pattern.strip("*"), names, n=3, cutoff=0.3)
 
 
-def partitions(dataset: Dataset, tenants: Sequence[str]) -> tuple[Partition, ...]:
-    """One chain for each tenant where the dataset takes the filter, else one for everything."""
+def partitions(
+    dataset: Dataset, tenants: Sequence[str], parents: ParentSnapshot | None = None
+) -> tuple[Partition, ...]:
+    """One for each tenant where the dataset takes the filter, several for many parents, else one for everything."""
+    if parents is not None:
+        count = max(1, min(FAN_OUT, parents.items, parents.most))
+        return tuple(Partition(name=f"{number}-of-{count}") for number in range(1, count + 1))
     if dataset.tenant is None or not tenants:
         return (Partition(name=ALL),)
     return tuple(Partition(name=tenant, tenant=tenant) for tenant in tenants)
@@ -90,35 +127,54 @@ def plan(
     *,
     tenants: Sequence[str],
     held: Mapping[str, str],
-    windows: Mapping[str, tuple[Window | None, str | None]],
+    timings: Mapping[str, Timing],
+    parents: Mapping[str, ParentSnapshot],
 ) -> tuple[PlannedDataset, ...]:
     """The datasets of a run.
 
     Args:
         held: The unfinished run that still holds a dataset.
-        windows: For each windowed dataset its window, if there is one, and where its last lines are.
+        timings: What came before, for each windowed or child dataset.
+        parents: The snapshot of the parents, for each child dataset whose parent has one.
     """
-    return tuple(_planned(dataset, tenants, held.get(dataset.name), windows.get(dataset.name)) for dataset in datasets)
+    return tuple(
+        _planned(dataset, tenants, held.get(dataset.name), timings.get(dataset.name), parents.get(dataset.name))
+        for dataset in datasets
+    )
 
 
 def _planned(
-    dataset: Dataset, tenants: Sequence[str], holder: str | None, window: tuple[Window | None, str | None] | None
+    dataset: Dataset, tenants: Sequence[str], holder: str | None, timing: Timing | None, parents: ParentSnapshot | None
 ) -> PlannedDataset:
+    timing = timing or Timing()
+    left_out = _left_out(dataset, holder, timing, parents)
+    if left_out is not None:
+        return PlannedDataset(dataset=dataset.name, skipped=left_out[0], remedy=left_out[1])
+    chains = partitions(dataset, tenants, parents)
+    return PlannedDataset(
+        dataset=dataset.name,
+        partitions=chains,
+        window=timing.window,
+        overlap=timing.overlap,
+        remembered=timing.remembered,
+        parents=parents,
+    )
+
+
+def _left_out(
+    dataset: Dataset, holder: str | None, timing: Timing, parents: ParentSnapshot | None
+) -> tuple[str, str] | None:
+    """Why a run leaves a dataset out, and what can be done about it."""
     if holder is not None:
-        return PlannedDataset(
-            dataset=dataset.name,
-            skipped=f"the unfinished run {holder} still holds it",
-            remedy="Wait for that run to end, or cancel it.",
+        return f"the unfinished run {holder} still holds it", "Wait for that run to end, or cancel it."
+    if dataset.parent is not None and parents is None:
+        return (
+            f"its parents come from {dataset.parent.dataset}, which has no published snapshot",
+            f"Harvest {dataset.source}/{dataset.parent.dataset} first.",
         )
-    chains = partitions(dataset, tenants)
-    if window is None:
-        return PlannedDataset(dataset=dataset.name, partitions=chains)
-    span, seen = window
-    if span is None:
-        return PlannedDataset(
-            dataset=dataset.name, skipped="nothing new can be there yet", remedy="Run it again a little later."
-        )
-    return PlannedDataset(dataset=dataset.name, partitions=chains, window=span, seen=seen)
+    if dataset.window is not None and timing.window is None:
+        return "nothing new can be there yet", "Run it again a little later."
+    return None
 
 
 def least_requests(dataset: Dataset, *, items: int | None, page_size: int | None, chains: int) -> int:
@@ -126,4 +182,4 @@ def least_requests(dataset: Dataset, *, items: int | None, page_size: int | None
     if dataset.size is None or not items:
         return chains
     size = min(page_size or dataset.size.most or items, dataset.size.most or items)
-    return max(chains, ceil(items / size))
+    return capacity.least_requests(items, page_size=size, lists=chains)

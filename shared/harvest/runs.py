@@ -13,8 +13,7 @@ from shared.document import Document
 from shared.errors import Conflict
 from shared.events import log_event
 from shared.harvest import paths
-from shared.harvest.plan import PlannedDataset, plan
-from shared.harvest.windows import Window
+from shared.harvest.plan import ParentSnapshot, PlannedDataset, Timing, plan
 from shared.storage import Container, Queue, Storage, Stored
 
 type Trigger = Literal["timer", "http", "admin"]
@@ -32,7 +31,7 @@ class Address(Document):
 
     def fields(self) -> dict[str, str]:
         """The address as fields of a log event."""
-        return {"run": self.run_id, "dataset": self.dataset, "partition": self.partition}
+        return {"run": self.run_id, "source": self.source, "dataset": self.dataset, "partition": self.partition}
 
 
 class Run(Document):
@@ -63,6 +62,11 @@ class Run(Document):
         partitions = {(dataset.dataset, one.name): one for dataset in self.datasets for one in dataset.partitions}
         return partitions[address.dataset, address.partition].tenant
 
+    def share(self, address: Address) -> slice:
+        """Which of the parents of its dataset a partition asks for."""
+        names = [partition.name for partition in self.planned(address.dataset).partitions]
+        return slice(names.index(address.partition), None, len(names))
+
     def addresses(self, name: str | None = None) -> list[Address]:
         """The partitions of the dataset ``name``, or of all, that the run does not skip."""
         return [
@@ -81,12 +85,13 @@ def new_run(
     *,
     tenants: Sequence[str],
     held: Mapping[str, str],
-    windows: Mapping[str, tuple[Window | None, str | None]],
+    timings: Mapping[str, Timing],
+    parents: Mapping[str, ParentSnapshot],
     now: datetime,
     lasts: timedelta,
 ) -> Run:
     """The document of a run that has not begun; pure."""
-    planned = plan(datasets, tenants=tenants, held=held, windows=windows)
+    planned = plan(datasets, tenants=tenants, held=held, timings=timings, parents=parents)
     return Run(run_id=run, source=source, trigger=trigger, started_at=now, deadline=now + lasts, datasets=planned)
 
 
@@ -143,10 +148,17 @@ async def unfinished(storage: Storage, *, since: datetime, source: Source | None
             yield run
 
 
-async def amend(storage: Storage, run_id: str, **changes: object) -> Run | None:
-    """Change fields of a run document, whoever else changes others at the same time."""
+async def amend(storage: Storage, run_id: str, *, if_still: Run | None = None, **changes: object) -> Run | None:
+    """Change fields of a run document, whoever else changes others at the same time.
+
+    Args:
+        if_still: Change nothing unless the document is this one.
+    """
     while (stored := await _stored_run(storage, run_id)) is not None:
-        run = Run.from_json(stored.data).model_copy(update=changes)
+        standing = Run.from_json(stored.data)
+        if if_still is not None and standing != if_still:
+            return standing
+        run = standing.model_copy(update=changes)
         try:
             await storage.replace(Container.HARVEST_STATE, paths.run_document(run_id), run.to_json(), etag=stored.etag)
         except Conflict:

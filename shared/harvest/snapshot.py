@@ -1,6 +1,6 @@
 """A snapshot of a dataset: its parts, the verdict on them, the manifest, and the pointer to the newest one."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Literal, Self
 
@@ -93,33 +93,40 @@ class Latest(Document):
     finished_at: datetime
 
 
-def judge(items: int, totals: Sequence[Total | None], *, previous_items: int | None, capped: bool = False) -> Verdict:
+def judge(
+    items: int,
+    total: Total | None,
+    *,
+    previous_items: int | None,
+    short: bool = False,
+    surplus: bool = False,
+    capped: bool = False,
+) -> Verdict:
     """The verdict on a snapshot whose chains all ended by themselves.
 
     Args:
         items: How many items came.
-        totals: What the server said, for each partition; ``None`` where it gave no total.
+        total: What the server said of all chains together; ``None`` where it said nothing of one of them.
         previous_items: How many the newest published snapshot holds; ``None`` without one.
+        short: A chain gave fewer items than every total the server named for it.
+        surplus: A chain gave more.
         capped: Parents were left out by a limit.
     """
-    total = combined(totals)
-    if total is not None and items < total.min:
+    if short:
         return "short"
     if total is None and items == 0 and previous_items:
         return "suspect_empty"
     if capped:
         return "capped"
-    if total is None:
-        return "complete_unverified"
-    return "surplus" if items > total.max else "complete"
+    if surplus:
+        return "surplus"
+    return "complete_unverified" if total is None else "complete"
 
 
-def combined(totals: Sequence[Total | None]) -> Total | None:
-    """The total over all partitions, or ``None`` when one of them gave none."""
+def added(totals: Iterable[Total | None]) -> Total | None:
+    """Those of ``totals`` that are there, added up; ``None`` when none is."""
     known = [total for total in totals if total is not None]
-    if not known or len(known) < len(totals):
-        return None
-    return Total(min=sum(total.min for total in known), max=sum(total.max for total in known))
+    return Total(min=sum(one.min for one in known), max=sum(one.max for one in known)) if known else None
 
 
 async def read_manifest(storage: Storage, run: str, source: Source, dataset: str) -> Manifest | None:
@@ -135,17 +142,25 @@ async def read_latest(storage: Storage, source: Source, dataset: str) -> Latest 
 
 
 async def write_manifest(storage: Storage, manifest: Manifest) -> Manifest:
-    """Write a manifest once.
+    """Write a manifest once; one that says that the dataset failed gives way to what came of trying again.
 
     Returns:
         The manifest that stands: the one of whoever was first.
     """
     path = paths.manifest(manifest.run_id, manifest.source, manifest.dataset)
-    try:
-        await storage.create(Container.INVENTORY, path, manifest.to_json())
-    except Conflict:
-        return await read_manifest(storage, manifest.run_id, manifest.source, manifest.dataset) or manifest
-    return manifest
+    while True:
+        stored = await storage.read(Container.INVENTORY, path)
+        standing = Manifest.from_json(stored.data) if stored else None
+        if standing is not None and (standing.verdict != "failed" or standing == manifest):
+            return standing
+        try:
+            if stored is None:
+                await storage.create(Container.INVENTORY, path, manifest.to_json())
+            else:
+                await storage.replace(Container.INVENTORY, path, manifest.to_json(), etag=stored.etag)
+        except Conflict:
+            continue
+        return manifest
 
 
 async def advance_latest(storage: Storage, manifest: Manifest) -> None:
@@ -171,6 +186,13 @@ async def advance_latest(storage: Storage, manifest: Manifest) -> None:
         except Conflict:
             continue
         return
+
+
+def covered_until(manifest: Manifest) -> datetime | None:
+    """What the watermark says after a snapshot: the end of its window, or when its parents were asked, or nothing."""
+    if manifest.window is not None:
+        return manifest.window.to
+    return paths.started_at(manifest.run_id) if manifest.parents is not None else None
 
 
 async def is_latest(storage: Storage, manifest: Manifest) -> bool:

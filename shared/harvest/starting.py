@@ -1,35 +1,44 @@
 """Starting a run: from a tick of a timer, or because somebody asks for it."""
 
-import asyncio
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
+from math import ceil, prod
+from typing import Literal
 
 from shared.avepoint.catalog import Dataset, catalog
 from shared.avepoint.platform import Source
 from shared.document import Document
 from shared.errors import InvalidInput, Misconfigured, Problem
 from shared.harvest import paths
+from shared.harvest.capacity import Pace, estimate
+from shared.harvest.choosing import choose_parents
 from shared.harvest.control import cancel
-from shared.harvest.plan import UnknownDatasets, choose, least_requests, partitions
+from shared.harvest.plan import ParentSnapshot, PlannedDataset, Timing, UnknownDatasets, choose, least_requests
 from shared.harvest.runs import Run, Trigger, begin, new_run, random_suffix, unfinished
-from shared.harvest.snapshot import Latest, read_latest
+from shared.harvest.snapshot import read_latest
 from shared.harvest.state import held, view
 from shared.harvest.watermark import read_watermark
-from shared.harvest.windows import Window, next_window
-from shared.services import Services
+from shared.harvest.windows import next_window
+from shared.services import Services, limits_of
 from shared.settings import Settings
 
 TICK_TOLERANCE = timedelta(seconds=60)
 GRACE = timedelta(hours=1)
+ASSUMED_LATENCY = timedelta(milliseconds=200)
+"""What an answer of AvePoint takes, when nobody has measured it."""
 
 
 class DatasetPlan(Document):
-    """What a run would do with one dataset."""
+    """What a run would do with one dataset; with a reason when it would leave it out."""
 
     dataset: str
     partitions: int
+    parents: int | None
+    """How many parents a child dataset would be asked for."""
     least_requests: int
-    """Judged by the newest snapshot; without one, a request a partition."""
+    """Judged by the newest snapshot; without one, a request a partition, or a parent."""
+    skipped: str | None = None
+    remedy: str | None = None
 
 
 class RunPlan(Document):
@@ -38,6 +47,9 @@ class RunPlan(Document):
     source: Source
     datasets: tuple[DatasetPlan, ...]
     least_requests: int
+    least_seconds: int
+    """With ``ASSUMED_LATENCY`` a request, one instance, and a whole window of the request budget."""
+    bound_by: Literal["latency", "budget"]
 
 
 def tick_of(due: datetime | None, now: datetime) -> datetime | None:
@@ -96,9 +108,22 @@ async def plan_requested(services: Services, source: Source, names: Sequence[str
     """What ``start_requested`` would do; raises what it would raise."""
     datasets = requested(services.settings, source, names)
     services.settings.base_url(source)
-    newest = await asyncio.gather(*(read_latest(services.storage, source, dataset.name) for dataset in datasets))
-    planned = tuple(_plan(services.settings, *pair) for pair in zip(datasets, newest, strict=True))
-    return RunPlan(source=source, datasets=planned, least_requests=sum(one.least_requests for one in planned))
+    run = await _new_run(services, paths.run_id(source, services.clock()), "http", datasets)
+    planned = tuple([await _plan(services, *pair) for pair in zip(datasets, run.datasets, strict=True)])
+    requests = sum(one.least_requests for one in planned)
+    found = estimate(requests, _pace(services.settings, planned), limits_of(services.settings))
+    return RunPlan(
+        source=source,
+        datasets=planned,
+        least_requests=requests,
+        least_seconds=ceil(found.lasts.total_seconds()),
+        bound_by=found.bound_by,
+    )
+
+
+def _pace(settings: Settings, planned: Sequence[DatasetPlan]) -> Pace:
+    chains = max(1, sum(one.partitions for one in planned))
+    return Pace(ASSUMED_LATENCY, chains, concurrency=settings.throttle_concurrency)
 
 
 def configured(settings: Settings, source: Source) -> list[Dataset]:
@@ -141,25 +166,51 @@ async def _new_run(services: Services, run_id: str, trigger: Trigger, datasets: 
     if source is None:
         raise AssertionError(f"{run_id} is no run id")
     holders = await held(services.storage, source, since=now - lasts - GRACE)
-    windows = {one.name: await _window(services, one) for one in datasets if one.window}
     return new_run(
-        run_id, source, trigger, datasets, tenants=settings.tenants, held=holders, windows=windows, now=now, lasts=lasts
+        run_id,
+        source,
+        trigger,
+        datasets,
+        tenants=settings.tenants,
+        held=holders,
+        timings={one.name: await _timing(services, one) for one in datasets if one.window or one.parent},
+        parents=await _parents(services, datasets),
+        now=now,
+        lasts=lasts,
     )
 
 
-async def _window(services: Services, dataset: Dataset) -> tuple[Window | None, str | None]:
-    """The next window of a dataset, if there is one, and where the lines of its last one are."""
-    settings = services.settings
+async def _timing(services: Services, dataset: Dataset) -> Timing:
+    """The next window of a dataset, if there is one, and where what is remembered of the last harvest is."""
     watermark = await read_watermark(services.storage, dataset.source, dataset.name)
+    remembered = watermark.remembered if watermark else None
+    if dataset.window is None:
+        return Timing(remembered=remembered)
+    settings = services.settings
+    overlap = timedelta(minutes=settings.window_overlap_minutes)
     window = next_window(
         services.clock(),
         watermark.to if watermark else None,
         first=timedelta(days=settings.window_days),
-        overlap=timedelta(minutes=settings.window_overlap_minutes),
+        overlap=overlap,
         lag=timedelta(minutes=settings.window_lag_minutes),
-        whole_days=dataset.window is not None and dataset.window.format == "date",
+        whole_days=dataset.window.format == "date",
     )
-    return window, watermark.hashes if watermark else None
+    if window is not None and dataset.parent is not None:
+        window = window.model_copy(update={"from_": window.to - timedelta(days=settings.window_days)})
+    return Timing(window=window, overlap=overlap, remembered=remembered)
+
+
+async def _parents(services: Services, datasets: Iterable[Dataset]) -> dict[str, ParentSnapshot]:
+    """The newest snapshot of the parents of each child dataset, where there is one."""
+    most, found = services.settings.max_parents, {}
+    for dataset in datasets:
+        if dataset.parent is None:
+            continue
+        newest = await read_latest(services.storage, dataset.source, dataset.parent.dataset)
+        if newest is not None:
+            found[dataset.name] = ParentSnapshot(run_id=newest.run_id, items=newest.items, most=most)
+    return found
 
 
 async def _holder_of_all(
@@ -178,7 +229,22 @@ async def _holder_of_all(
     return None
 
 
-def _plan(settings: Settings, dataset: Dataset, newest: Latest | None) -> DatasetPlan:
-    chains = len(partitions(dataset, settings.tenants))
-    least = least_requests(dataset, items=newest.items if newest else None, page_size=settings.page_size, chains=chains)
-    return DatasetPlan(dataset=dataset.name, partitions=chains, least_requests=least)
+async def _plan(services: Services, dataset: Dataset, planned: PlannedDataset) -> DatasetPlan:
+    partitions, parents = len(planned.partitions), None
+    if planned.parents is not None:
+        parents = len((await choose_parents(services.storage, dataset, planned)).parents)
+    newest = await read_latest(services.storage, dataset.source, dataset.name) if planned.skipped is None else None
+    least = least_requests(
+        dataset,
+        items=newest.items if newest else None,
+        page_size=services.settings.page_size,
+        chains=partitions if parents is None else parents * prod(map(len, dataset.choices.values())),
+    )
+    return DatasetPlan(
+        dataset=dataset.name,
+        partitions=partitions,
+        parents=parents,
+        least_requests=least,
+        skipped=planned.skipped,
+        remedy=planned.remedy,
+    )

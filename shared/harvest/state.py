@@ -10,10 +10,10 @@ from typing import Literal
 
 from shared.avepoint.platform import Source
 from shared.document import Document
-from shared.harvest.checkpoint import checkpoints_of
+from shared.harvest.checkpoint import ENDED, checkpoints_of
 from shared.harvest.plan import PlannedDataset
 from shared.harvest.runs import Run, Trigger, unfinished
-from shared.harvest.snapshot import Manifest, Verdict, is_latest, read_manifest
+from shared.harvest.snapshot import Manifest, Verdict, covered_until, is_latest, read_manifest
 from shared.harvest.watermark import read_watermark
 from shared.storage import Storage
 
@@ -84,9 +84,12 @@ async def _view_dataset(storage: Storage, run: Run, dataset: PlannedDataset) -> 
         seen = DatasetView(dataset=dataset.dataset, state="skipped", reason=dataset.skipped, remedy=dataset.remedy)
         return seen, None
     manifest = await read_manifest(storage, run.run_id, run.source, dataset.dataset)
-    if manifest is not None and await _has_arrived(storage, manifest):
+    if manifest is not None and manifest.verdict != "failed" and await _has_arrived(storage, manifest):
         return _ended_view(manifest, partitions=len(dataset.partitions)), manifest.finished_at
     checkpoints = await checkpoints_of(storage, run.addresses(dataset.dataset))
+    have_ended = all(checkpoint.state in ENDED for checkpoint in checkpoints)
+    if manifest is not None and manifest.verdict == "failed" and have_ended:
+        return _ended_view(manifest, partitions=len(dataset.partitions)), manifest.finished_at
     begun = any(checkpoint.state != "waiting" for checkpoint in checkpoints)
     return DatasetView(
         dataset=dataset.dataset,
@@ -100,9 +103,10 @@ async def _has_arrived(storage: Storage, manifest: Manifest) -> bool:
     """Whether publishing is over: nothing is to be moved any more, neither ``latest`` nor a watermark."""
     if not manifest.published:
         return True
-    if manifest.window is not None:
+    until = covered_until(manifest)
+    if until is not None:
         watermark = await read_watermark(storage, manifest.source, manifest.dataset)
-        if watermark is None or watermark.to < manifest.window.to:
+        if watermark is None or watermark.to < until:
             return False
     return await is_latest(storage, manifest)
 

@@ -75,6 +75,10 @@ class TestReadPage:
         page = read_page(dataset(), body)
         assert (len(page.items), page.total, page.link) == (1, 1, None)
 
+    def test_a_link_in_another_case_is_no_end(self) -> None:
+        page = read_page(dataset(), b'{"powerApps":[{}],"totalCount":2,"nextlink":"?p=2"}')
+        assert (len(page.items), page.total, page.link) == (1, 2, "?p=2")
+
     def test_dotted_paths(self) -> None:
         nested = dataset(envelope="data.jobs", total="data.totalCount", link="data.nextLink")
         page = read_page(nested, b'{"data":{"jobs":[{}],"totalCount":4,"nextLink":"?p=2"}}')
@@ -264,6 +268,21 @@ class TestDuplicates:
         keyed = dataset(key=("a", "b"))
         page = read_page(keyed, b'{"powerApps":[{"a":1,"b":2},{"b":1,"a":2},{"a":1},{"b":2,"a":1}]}')
         assert count_duplicates([packed(KeyReader(keyed).hashes(page))]) == 1
+
+    @given(key=st.text() | st.integers(), at=st.integers(0, 2), blank=st.sampled_from(["", " "]), plain=st.booleans())
+    def test_it_is_the_same_key_wherever_it_stands(self, key: str | int, at: int, blank: str, *, plain: bool) -> None:
+        """Unless it is written in another way: bytes are compared."""
+        fields = [("a", "1"), ("b", '{"id":"another"}')]
+        fields.insert(at, ("id", json.dumps(key, ensure_ascii=plain)))
+        item = ",".join(f'{blank}"{name}":{blank}{value}' for name, value in fields)
+        in_front = f'{{"id":{json.dumps(key, ensure_ascii=plain)}}}'
+        page = read_page(dataset(), f'{{"powerApps":[{in_front},{{{item}}}]}}'.encode())
+        first, second = KeyReader(dataset()).hashes(page)
+        assert first == second
+
+    def test_a_quote_in_a_key_is_not_its_end(self) -> None:
+        page = read_page(dataset(), rb'{"powerApps":[{"id":"a\",b"},{"id":"a\",c"}]}')
+        assert count_duplicates([packed(KeyReader(dataset()).hashes(page))]) == 0
 
     def test_without_a_key_nothing_counts(self) -> None:
         keyless = dataset(key=())

@@ -62,7 +62,7 @@ def test_one_partition_a_tenant_where_the_dataset_takes_the_filter() -> None:
 
 
 def test_a_dataset_that_an_unfinished_run_holds_is_skipped_and_says_so() -> None:
-    planned = plan([dataset(), dataset(name="flows")], tenants=(), held={"apps": "the-run"}, windows={})
+    planned = plan([dataset(), dataset(name="flows")], tenants=(), held={"apps": "the-run"}, timings={}, parents={})
     assert planned[0].partitions == ()
     assert "the-run" in (planned[0].skipped or "")
     assert planned[1].skipped is None
@@ -93,6 +93,18 @@ class TestCatalog:
             (
                 f"{APPS}\ncolour = 1",
                 r"broken.toml: apps: colour: Extra inputs",
+            ),
+            (
+                f'{APPS}\nparent = {{ dataset = "owners", parameters = {{ id = "id" }} }}',
+                r"graph/apps: parent: there is no owners",
+            ),
+            (
+                APPS.replace('"/a"', '"/{id}/a"'),
+                r"broken.toml: apps: .*path: nothing says what goes into id",
+            ),
+            (
+                f"{APPS}\nchoices = {{ kind = [1, 2] }}",
+                r"broken.toml: apps: .*choices: only child datasets take them",
             ),
         ],
     )

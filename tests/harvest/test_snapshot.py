@@ -1,10 +1,11 @@
-from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shared.avepoint.paging import LoopGuard, Page
+from shared.harvest.checkpoint import Progress
 from shared.harvest.snapshot import (
     PUBLISHED,
     Manifest,
@@ -19,34 +20,58 @@ from shared.storage import Storage
 
 
 @pytest.mark.parametrize(
-    ("items", "totals", "previous", "verdict"),
+    ("items", "total", "previous", "verdict"),
     [
-        (5, [Total(min=5, max=5)], None, "complete"),
-        (5, [Total(min=4, max=6)], None, "complete"),
-        (0, [Total(min=0, max=0)], 9, "complete"),
-        (5, [None], None, "complete_unverified"),
-        (0, [None], None, "complete_unverified"),
-        (0, [None], 0, "complete_unverified"),
-        (7, [Total(min=4, max=6)], None, "surplus"),
-        (3, [Total(min=4, max=6)], None, "short"),
-        (0, [Total(min=4, max=6)], 9, "short"),
-        (0, [None], 9, "suspect_empty"),
-        (9, [Total(min=4, max=4), Total(min=5, max=5)], None, "complete"),
-        (9, [Total(min=4, max=4), None], None, "complete_unverified"),
+        (5, Total(min=5, max=5), None, "complete"),
+        (0, Total(min=0, max=0), 9, "complete"),
+        (5, None, None, "complete_unverified"),
+        (0, None, None, "complete_unverified"),
+        (0, None, 0, "complete_unverified"),
+        (0, None, 9, "suspect_empty"),
     ],
 )
-def test_verdict(items: int, totals: Sequence[Total | None], previous: int | None, verdict: Verdict) -> None:
-    assert judge(items, totals, previous_items=previous) == verdict
+def test_verdict(items: int, total: Total | None, previous: int | None, verdict: Verdict) -> None:
+    assert judge(items, total, previous_items=previous) == verdict
 
 
-def test_verdict_on_a_snapshot_whose_parents_were_limited() -> None:
-    assert judge(5, [None], previous_items=None, capped=True) == "capped"
+@pytest.mark.parametrize(
+    ("short", "surplus", "capped", "verdict"),
+    [
+        (False, False, False, "complete"),
+        (False, True, False, "surplus"),
+        (True, True, True, "short"),
+        (False, True, True, "capped"),
+    ],
+)
+def test_the_worst_of_several_verdicts_counts(short: bool, surplus: bool, capped: bool, verdict: Verdict) -> None:  # noqa: FBT001 - cases of one table
+    total = Total(min=5, max=5)
+    assert judge(5, total, previous_items=None, short=short, surplus=surplus, capped=capped) == verdict
 
 
-@given(items=st.integers(0, 50), low=st.integers(0, 50), span=st.integers(0, 9), previous=st.none() | st.integers(0, 9))
-def test_fewer_than_every_total_is_never_published(items: int, low: int, span: int, previous: int | None) -> None:
-    verdict = judge(items, [Total(min=low, max=low + span)], previous_items=previous)
-    assert (verdict in PUBLISHED) == (items >= low)
+def chain(progress: Progress, items: int, *totals: int | None) -> Progress:
+    """``progress`` after one more chain of pages that gave so many items and these totals."""
+    for total in totals:
+        page = Page(items=[], total=total, link=None, pretty=False)
+        guard = LoopGuard(items=items, pages=1)
+        progress = progress.after(page, guard=guard, following=None, retries=0, waited=timedelta(0))
+    return progress.in_next_chain()
+
+
+@given(items=st.integers(0, 50), totals=st.lists(st.integers(0, 50), min_size=1, max_size=5))
+def test_a_chain_is_judged_by_the_totals_that_came_while_it_was_paged(items: int, totals: list[int]) -> None:
+    ended = chain(Progress(), items, *totals)
+    assert ended.short == (items < min(totals))
+    assert ended.surplus == (items > max(totals))
+    assert ended.server_total == Total(min=min(totals), max=max(totals))
+
+
+def test_a_short_chain_is_not_made_up_for_by_another_with_a_surplus() -> None:
+    both = chain(chain(Progress(), 4, 5), 6, 5)
+    assert (both.short, both.surplus, both.server_total) == (True, True, Total(min=10, max=10))
+
+
+def test_one_chain_without_a_total_leaves_all_without() -> None:
+    assert chain(chain(Progress(), 4, 4), 6, None).server_total is None
 
 
 def manifest(run_id: str, *, verdict: Verdict = "complete", finished: int = 1) -> Manifest:

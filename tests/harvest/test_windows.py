@@ -24,7 +24,7 @@ from tests.harvest.conftest import Harvest, finish, lines
 from tests.harvest.test_hand_over import hurried
 
 NOW = datetime(2026, 3, 20, 12, 0, tzinfo=UTC)
-WINDOWED = [name for (source, name), dataset in catalog().items() if dataset.window]
+WINDOWED = [name for (source, name), dataset in catalog().items() if dataset.window and not dataset.parent]
 
 
 @pytest.fixture

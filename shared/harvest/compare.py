@@ -1,0 +1,178 @@
+"""``python -m shared.harvest.compare``: whether the Graph API gives all that the EnPower Web API gives."""
+
+import asyncio
+import json
+import logging
+import sys
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from typing import Final, Literal
+
+from shared.avepoint.catalog import Dataset, catalog
+from shared.clock import rfc3339
+from shared.document import Document
+from shared.errors import AppError, GiveUp
+from shared.harvest.differences import NAMED, Contents, Differences, differences
+from shared.harvest.reading import lines_of
+from shared.harvest.snapshot import Manifest, Verdict, read_latest, read_manifest
+from shared.services import open_services
+from shared.settings import load_settings
+from shared.storage import Storage
+
+type State = Literal["same", "different", "incomparable"]
+
+STATUS: Final[dict[State, int]] = {"same": 0, "different": 1, "incomparable": 2}
+"""The exit status of the command; of several comparisons the worst counts."""
+
+
+class NoSnapshot(GiveUp):
+    """No snapshot of a dataset has been published."""
+
+
+class Snapshot(Document):
+    """One side of a comparison: the newest published snapshot of a dataset."""
+
+    run_id: str
+    finished_at: datetime
+    verdict: Verdict
+    items: int
+
+
+class Comparison(Document):
+    """A legacy dataset beside its successor, or the reason why they cannot be compared."""
+
+    dataset: str
+    successor: str
+    state: State
+    reason: str | None = None
+    legacy_snapshot: Snapshot | None = None
+    successor_snapshot: Snapshot | None = None
+    differences: Differences | None = None
+
+
+def replaced() -> dict[str, Dataset]:
+    """The legacy datasets that have a successor, by name."""
+    return {dataset.name: dataset for dataset in catalog().values() if dataset.successor}
+
+
+async def compare(storage: Storage, legacy: Dataset) -> Comparison:
+    """Compare the newest snapshot of a dataset with that of its successor; the memory needed is that of their ids."""
+    successor = catalog()["graph", legacy.successor or ""]
+    try:
+        old, new = [await _newest(storage, dataset) for dataset in (legacy, successor)]
+        found = differences(await _contents(storage, old, legacy), await _contents(storage, new, successor))
+    except AppError as error:
+        return Comparison(dataset=legacy.name, successor=successor.name, state="incomparable", reason=str(error))
+    return Comparison(
+        dataset=legacy.name,
+        successor=successor.name,
+        state="same" if found.replaceable else "different",
+        legacy_snapshot=_snapshot(old),
+        successor_snapshot=_snapshot(new),
+        differences=found,
+    )
+
+
+async def _newest(storage: Storage, dataset: Dataset) -> Manifest:
+    pointer = await read_latest(storage, dataset.source, dataset.name)
+    manifest = await read_manifest(storage, pointer.run_id, dataset.source, dataset.name) if pointer else None
+    if manifest is None:
+        raise NoSnapshot(f"no snapshot of {dataset.source}/{dataset.name} has been published")
+    return manifest
+
+
+async def _contents(storage: Storage, manifest: Manifest, dataset: Dataset) -> Contents:
+    contents = Contents(*dataset.key)
+    async for lines in lines_of(storage, manifest):
+        await asyncio.to_thread(contents.add, lines)
+    return contents
+
+
+def _snapshot(manifest: Manifest) -> Snapshot:
+    return Snapshot(
+        run_id=manifest.run_id, finished_at=manifest.finished_at, verdict=manifest.verdict, items=manifest.items
+    )
+
+
+def main(argv: list[str]) -> int:
+    """Compare the datasets that are named, or all, in the storage that the settings in the environment name.
+
+    Returns:
+        The exit status: 0 when nothing is missing, 1 when something is, 2 when that cannot be told.
+    """
+    args = _arguments(argv)
+    logging.basicConfig(level=logging.CRITICAL)  # the report says what there is to say
+    try:
+        comparisons = asyncio.run(_compared(args.datasets))
+    except AppError as error:
+        sys.stderr.write(f"{error}\n{error.remedy}\n")
+        return STATUS["incomparable"]
+    told = [comparison.model_dump(mode="json", by_alias=True) for comparison in comparisons]
+    lines = [line for comparison in comparisons for line in _lines(comparison)]
+    sys.stdout.write(json.dumps({"value": told}, indent=2) if args.json else "\n".join(lines))
+    sys.stdout.write("\n")
+    return max(STATUS[comparison.state] for comparison in comparisons)
+
+
+def _arguments(argv: list[str]) -> Namespace:
+    parser = ArgumentParser(
+        prog="python -m shared.harvest.compare",
+        description="Say whether the Graph API gives all that the EnPower Web API gives, by the newest snapshots.",
+    )
+    parser.add_argument(
+        "datasets",
+        metavar="dataset",
+        nargs="*",
+        type=_legacy,
+        default=[*replaced().values()],
+        help=f"any of {', '.join(replaced())}; default: all of them",
+    )
+    parser.add_argument("--json", action="store_true", help="print everything, for other programs")
+    return parser.parse_args(argv)
+
+
+def _legacy(name: str) -> Dataset:
+    if name not in replaced():
+        raise ArgumentTypeError(f"{name!r} is none of {', '.join(replaced())}")
+    return replaced()[name]
+
+
+async def _compared(datasets: Sequence[Dataset]) -> list[Comparison]:
+    services = await open_services(load_settings())
+    try:
+        return [await compare(services.storage, dataset) for dataset in datasets]
+    finally:
+        await services.close()
+
+
+def _lines(told: Comparison) -> Iterator[str]:
+    yield f"enpower/{told.dataset} -> graph/{told.successor}: {told.state}"
+    if told.reason:
+        yield f"  {told.reason}"
+    for name, side in (("legacy", told.legacy_snapshot), ("successor", told.successor_snapshot)):
+        if side:
+            yield f"  {name}: {side.items} items, {side.verdict}, run {side.run_id}, {rfc3339(side.finished_at)}"
+    if told.differences:
+        yield from (f"  {line}" for line in _differences(told.differences))
+
+
+def _differences(found: Differences) -> Iterator[str]:
+    renamed = [f"{old} -> {new}" for old, new in found.fields_renamed.items()]
+    yield _listed("ids missing in the successor", found.missing_in_successor.first, found.missing_in_successor.count)
+    yield _listed("ids missing in the legacy", found.missing_in_legacy.first, found.missing_in_legacy.count)
+    yield f"items without an id: {found.without_id}"
+    yield _listed("fields missing in the successor", found.fields_missing_in_successor)
+    yield _listed("fields new in the successor", found.fields_missing_in_legacy)
+    yield _listed("fields renamed", renamed)
+
+
+def _listed(title: str, names: Sequence[str], count: int | None = None) -> str:
+    """A number of things, and the first of them."""
+    count = len(names) if count is None else count
+    shown = ", ".join([*names[:NAMED], *(["…"] if count > NAMED else [])])
+    return f"{title}: {count}{f' ({shown})' if shown else ''}"
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
