@@ -1,5 +1,6 @@
 """Harvesting: the timers that start it, the worker on the queue, and the sweep."""
 
+import asyncio
 import logging
 from datetime import UTC, datetime
 
@@ -8,12 +9,13 @@ from azure.functions.timer import TimerRequest
 
 from shared.avepoint.platform import Source
 from shared.errors import BadAnswer
-from shared.events import log_event
+from shared.events import log_event, log_failure
 from shared.harvest.control import spend
 from shared.harvest.runs import Address
 from shared.harvest.slice import work
 from shared.harvest.starting import start_scheduled
 from shared.harvest.sweep import sweep as sweep_runs
+from shared.opus.sweep import sweep_operations
 from shared.services import services
 
 bp = func.Blueprint()
@@ -41,7 +43,8 @@ async def harvest_elements(timer: TimerRequest) -> None:
 @bp.timer_trigger(arg_name="timer", schedule="%SWEEP_SCHEDULE%", run_on_startup=False, use_monitor=True)
 async def sweep(timer: TimerRequest) -> None:  # noqa: ARG001 - the binding wants it
     """Revive what fell silent, end what is over its time, delete what nobody needs."""
-    await sweep_runs(await services())
+    app = await services()
+    await asyncio.gather(sweep_runs(app), sweep_operations(app))
 
 
 @bp.queue_trigger(arg_name="msg", queue_name="harvest-slices", connection="INVENTORY_STORAGE")
@@ -81,5 +84,5 @@ def _address(msg: func.QueueMessage) -> Address | None:
     try:
         return Address.from_json(msg.get_body())
     except BadAnswer:
-        log.exception("slice.unreadable_message")
+        log_failure(log, "slice.poke_malformed", message_id=msg.id)
         return None

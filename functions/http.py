@@ -13,9 +13,11 @@ from urllib.parse import urlsplit
 import azure.functions as func
 from pydantic import BaseModel, ValidationError
 
+from functions.auth import Unauthenticated, admit
 from shared import errors
 from shared.document import Document
 from shared.errors import AppError, Detail, InvalidInput
+from shared.events import log_failure
 
 log = logging.getLogger(__name__)
 
@@ -30,16 +32,17 @@ class NotFound(errors.GiveUp):
 
 
 def answering(handler: Handler) -> Handler:
-    """Turn what a handler raises into the error answer of the contract."""
+    """Let in whoever may call a handler, and turn what it raises into the error answer of the contract."""
 
     @functools.wraps(handler)
     async def answered(req: func.HttpRequest) -> func.HttpResponse:
         try:
+            admit(req, handler.__name__)
             return await handler(req)
         except AppError as error:
             return error_answer(error)
-        except Exception:  # the last line of defence: a fault of ours must not show its inside to the caller
-            log.exception("http.failed", extra={"path": urlsplit(req.url).path})
+        except Exception:  # noqa: BLE001 - the last line of defence: a fault of ours must not show its inside to the caller
+            log_failure(log, "http.failed", path=urlsplit(req.url).path)
             return _error(HTTPStatus.INTERNAL_SERVER_ERROR, "InternalError", "Something went wrong; see the log.")
 
     return answered
@@ -127,33 +130,33 @@ def error_answer(error: AppError) -> func.HttpResponse:
     match error:
         case InvalidInput():
             return _invalid(error)
-        case errors.Forbidden():
-            return _error(HTTPStatus.FORBIDDEN, "Forbidden", _text(error))
+        case Unauthenticated() | errors.Forbidden():
+            return _refused(error)
         case NotFound():
-            return _error(HTTPStatus.NOT_FOUND, "NotFound", _text(error))
+            return _error(HTTPStatus.NOT_FOUND, "NotFound", error.text)
         case errors.Conflict():
-            return _error(HTTPStatus.CONFLICT, "Conflict", _text(error))
+            return _error(HTTPStatus.CONFLICT, "Conflict", error.text)
         case errors.Wait():
             seconds = max(1, ceil((error.until - datetime.now(UTC)).total_seconds()))
-            return _error(HTTPStatus.TOO_MANY_REQUESTS, "Throttled", _text(error), retry_after=seconds)
+            return _error(HTTPStatus.TOO_MANY_REQUESTS, "Throttled", error.text, retry_after=seconds)
         case errors.Misconfigured():
             details = [Detail(fault.setting, "Setting", f"{fault.message}. {fault.remedy}") for fault in error.problems]
             return _error(
                 HTTPStatus.SERVICE_UNAVAILABLE,
                 "Unavailable",
-                _text(error),
+                error.text,
                 details[0].target,
                 details,
                 retry_after=RETRY_SECONDS,
             )
         case errors.StorageUnavailable():
-            return _error(HTTPStatus.SERVICE_UNAVAILABLE, "Unavailable", _text(error), retry_after=RETRY_SECONDS)
+            return _error(HTTPStatus.SERVICE_UNAVAILABLE, "Unavailable", error.text, retry_after=RETRY_SECONDS)
         case errors.Unauthorized():
-            return _error(HTTPStatus.BAD_GATEWAY, "UpstreamUnauthorized", _text(error))
+            return _error(HTTPStatus.BAD_GATEWAY, "UpstreamUnauthorized", error.text)
         case errors.Rejected() | errors.Gone():
-            return _error(HTTPStatus.FAILED_DEPENDENCY, "UpstreamRejected", _text(error))
+            return _error(HTTPStatus.FAILED_DEPENDENCY, "UpstreamRejected", error.text)
         case _:
-            return _error(HTTPStatus.BAD_GATEWAY, "UpstreamFailed", _text(error))
+            return _error(HTTPStatus.BAD_GATEWAY, "UpstreamFailed", error.text)
 
 
 def _invalid(error: InvalidInput) -> func.HttpResponse:
@@ -162,7 +165,15 @@ def _invalid(error: InvalidInput) -> func.HttpResponse:
         status, code = HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "TooLarge"
     elif isinstance(error, errors.KeyReused):
         status, code = HTTPStatus.UNPROCESSABLE_ENTITY, "IdempotencyKeyReused"
-    return _error(status, code, _text(error), error.target, error.details)
+    return _error(status, code, error.text, error.target, error.details)
+
+
+def _refused(error: Unauthenticated | errors.Forbidden) -> func.HttpResponse:
+    if isinstance(error, errors.Forbidden):
+        return _error(HTTPStatus.FORBIDDEN, "Forbidden", error.text)
+    refusal = _error(HTTPStatus.UNAUTHORIZED, "Unauthorized", error.text)
+    refusal.headers["WWW-Authenticate"] = "Bearer"
+    return refusal
 
 
 def error_body(
@@ -186,7 +197,3 @@ def _error(
     if retry_after is not None:
         headers["Retry-After"] = str(retry_after)
     return json_answer({"error": error_body(code, message, target, details)}, status=status, headers=headers)
-
-
-def _text(error: AppError) -> str:
-    return f"{str(error).removesuffix('.')}. {error.remedy}" if error.remedy else str(error)

@@ -48,7 +48,7 @@ async def start_harvest(req: func.HttpRequest) -> func.HttpResponse:
 @answering
 async def list_runs(req: func.HttpRequest) -> func.HttpResponse:
     """The newest runs, of one source or of all."""
-    source = _source(req.params["source"]) if req.params.get("source") else None
+    source = _wanted_source(req)
     top = number(req, "top", default=20, least=1, most=200)
     opened = await services()
     newest = (await run_ids(opened.storage, source))[:top]
@@ -85,9 +85,10 @@ async def cancel_run(req: func.HttpRequest) -> func.HttpResponse:
 
 @bp.route("datasets", methods=["GET"])
 @answering
-async def list_datasets(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001 - the binding wants it
-    """Every dataset, with its newest snapshot and its next tick."""
-    entries = await list_inventory(await services())
+async def list_datasets(req: func.HttpRequest) -> func.HttpResponse:
+    """Every dataset, of one source or of all, with its newest snapshot and its next tick."""
+    source = _wanted_source(req)
+    entries = [entry for entry in await list_inventory(await services()) if source in {None, entry.source}]
     return json_answer({"value": [entry.model_dump(mode="json", by_alias=True) for entry in entries]})
 
 
@@ -121,6 +122,11 @@ async def _changed(req: func.HttpRequest, opened: Services, run: Run | None) -> 
 
 def _no_run(req: func.HttpRequest) -> NotFound:
     return NotFound(f"there is no run {req.route_params['runId']}")
+
+
+def _wanted_source(req: func.HttpRequest) -> Source | None:
+    """The source that the query narrows a list to, if any."""
+    return _source(req.params["source"]) if req.params.get("source") else None
 
 
 def _source(name: str) -> Source:

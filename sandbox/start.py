@@ -35,7 +35,14 @@ ROUTES = (
     ("records due", "GET", f"opus/connections/{CONNECTION}/records/due?top=10", ""),
     ("destroy records", "POST", "opus/records/destroy", '{"ids": ["r1"]}'),
     ("operations of today", "GET", "operations", ""),
+    ("operations with uncertain items", "GET", "operations?uncertain=true", ""),
     ("one operation", "GET", "operations/OPERATION_ID", ""),
+    (
+        "say what became of uncertain items",
+        "POST",
+        "operations/OPERATION_ID/resolve",
+        '{"outcome": "Succeeded", "note": "Gone from Opus.", "checkedBy": "Jane"}',
+    ),
     ("health", "GET", "health", ""),
     ("health in detail", "GET", "health/details", ""),
 )

@@ -4,10 +4,11 @@ from http import HTTPStatus
 from starlette.applications import Starlette
 from starlette.routing import Route
 
-from sandbox.avepoint import opus
+from sandbox.avepoint import opus, opus_legacy
 from sandbox.avepoint.control import Control
 from sandbox.avepoint.edge import Edge, Handler
 from sandbox.avepoint.lists import list_handler
+from sandbox.avepoint.opus_legacy import LegacyOpus
 from sandbox.avepoint.simulation import AvePoint
 from sandbox.avepoint.wire import Answer, Call, json_answer
 
@@ -64,11 +65,26 @@ def _opus_routes(edge: Edge, avepoint: AvePoint) -> list[Route]:
         avepoint.identity.require(call.request, [opus.SCOPE])
         return avepoint.opus.destroy(await call.document(), _retention(avepoint), fail=call.rule.fail_row_keys)
 
-    handlers: dict[str, Handler] = {"POST": submit, "GET": due, "DELETE": destroy}
-    names = {"POST": "opus-submit", "GET": "opus-due", "DELETE": "opus-destroy"}
+    async def legacy_submit(call: Call) -> Answer:
+        avepoint.identity.require(call.request, [opus.SCOPE])
+        return LegacyOpus(avepoint.opus).submit(await call.document(), fail=call.rule.fail_row_keys)
+
+    async def legacy_due(call: Call) -> Answer:
+        avepoint.identity.require(call.request, [opus.SCOPE])
+        return LegacyOpus(avepoint.opus).due(await call.document(), _retention(avepoint))
+
+    async def dispose(call: Call) -> Answer:
+        avepoint.identity.require(call.request, [opus.SCOPE])
+        legacy, retention = LegacyOpus(avepoint.opus), _retention(avepoint)
+        return legacy.dispose(await call.document(), retention, fail=call.rule.fail_row_keys)
+
     return [
-        edge.route(method, _OPUS_PATH, handler, error=opus.ERROR, resource=names[method])
-        for method, handler in handlers.items()
+        edge.route("POST", _OPUS_PATH, submit, error=opus.ERROR, resource="opus-submit"),
+        edge.route("GET", _OPUS_PATH, due, error=opus.ERROR, resource="opus-due"),
+        edge.route("DELETE", _OPUS_PATH, destroy, error=opus.ERROR, resource="opus-destroy"),
+        edge.route("POST", opus_legacy.SUBMIT_PATH, legacy_submit, error=opus_legacy.ERROR, resource="opus-submit"),
+        edge.route("POST", opus_legacy.DUE_PATH, legacy_due, error=opus_legacy.ERROR, resource="opus-due"),
+        edge.route("POST", opus_legacy.DISPOSE_PATH, dispose, error=opus_legacy.ERROR, resource="opus-destroy"),
     ]
 
 

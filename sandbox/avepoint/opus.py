@@ -1,7 +1,7 @@
 """AvePoint Opus as its records connector shows it (`/records/connector/records`)."""
 
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from fnmatch import fnmatchcase
 from http import HTTPStatus
@@ -20,7 +20,7 @@ _PER_PAGE = 100
 _KEPT = 20_000
 _REQUIRED = ("rowKey", "leafName", "timeCreated", "timeModified", "createdBy", "modifiedBy")
 _SHOWN = ("rowKey", "leafName", "termFullPath", "timeCreated", "timeModified", "createdBy", "modifiedBy")
-_TIMES = ("timeCreated", "timeModified")
+TIMES = ("timeCreated", "timeModified")
 
 type Item = dict[str, object]
 
@@ -50,7 +50,7 @@ class Record(msgspec.Struct, rename="camel"):
         return self.state == "active" and at - _moment(self.fields["timeCreated"]) >= retention
 
     def shown(self) -> Item:
-        times = {name: f"{_moment(self.fields[name]):%Y-%m-%d %H:%M:%S} " for name in _TIMES}
+        times = {name: f"{_moment(self.fields[name]):%Y-%m-%d %H:%M:%S} " for name in TIMES}
         return {name: self.fields.get(name) for name in _SHOWN} | times
 
 
@@ -86,19 +86,35 @@ class Opus:
 
     def submit(self, document: Mapping[str, object], *, fail: str | None = None) -> Answer:
         """Store records; `fail` is a glob of row keys to refuse."""
+        return _outcome(HTTPStatus.CREATED, self.take_in(document, _fault_of, fail=fail))
+
+    def due(self, query: Mapping[str, str], retention: timedelta) -> Answer:
+        """Return a page of the records of one connection that are due at a date; an index is the last record shown."""
+        page, index = self.page(query, retention)
+        shown = {"startIndex": index, "statusCode": 200, "queriedItems": [record.shown() for record in page]}
+        return json_answer(HTTPStatus.OK, shown, items=len(page))
+
+    def destroy(self, document: Mapping[str, object], retention: timedelta, *, fail: str | None = None) -> Answer:
+        """Destroy the records with the given row keys that are due now; `fail` is a glob of row keys to refuse."""
+        return _outcome(HTTPStatus.OK, self.dispose(document, retention, fail=fail))
+
+    def take_in(
+        self, document: Mapping[str, object], fault_of: Callable[[Item], str | None], *, fail: str | None
+    ) -> list[tuple[Item, str]]:
+        """Store the records of a submit, and return those that are refused, with the reason."""
         connection = _guid(document.get("id"))
         overwrite = _overwrites(document)
         items: list[Item] = _batch(document, "data", dict)
-        failed = [(item, reason) for item in items if (reason := _fault_of(item) or _chosen_to_fail(_key(item), fail))]
+        failed = [(item, reason) for item in items if (reason := fault_of(item) or _chosen_to_fail(_key(item), fail))]
         refused = [item for item, _ in failed]
         for item in items:
             if item not in refused:
                 self._store(connection, item, overwrite=overwrite)
         self._note("submit", [_key(item) for item in items], [_key(item) for item in refused])
-        return _outcome(HTTPStatus.CREATED, failed)
+        return failed
 
-    def due(self, query: Mapping[str, str], retention: timedelta) -> Answer:
-        """Return a page of the records of one connection that are due at a date; an index is the last record shown."""
+    def page(self, query: Mapping[str, str], retention: timedelta) -> tuple[list[Record], str | None]:
+        """Return a page of the records due at a date, and the index of the next page, if there is one."""
         connection = _guid(query.get("id"))
         until = _due_date(query)
         size = whole(query, "itemsPerPage", "", minimum=0, maximum=_PER_PAGE)
@@ -106,16 +122,16 @@ class Opus:
         of_connection = [record for record in self.records if record.connection == connection]
         rest = [record for record in of_connection if record.sequence > after and record.is_due(until, retention)]
         page = rest[:size]
-        start_index = str(page[-1].sequence) if page and len(rest) > size else None
-        shown = {"startIndex": start_index, "statusCode": 200, "queriedItems": [record.shown() for record in page]}
-        return json_answer(HTTPStatus.OK, shown, items=len(page))
+        return page, str(page[-1].sequence) if page and len(rest) > size else None
 
-    def destroy(self, document: Mapping[str, object], retention: timedelta, *, fail: str | None = None) -> Answer:
-        """Destroy the records with the given row keys that are due now; `fail` is a glob of row keys to refuse."""
+    def dispose(
+        self, document: Mapping[str, object], retention: timedelta, *, fail: str | None
+    ) -> list[tuple[str, str]]:
+        """Destroy the records of a destroy, and return the row keys that failed, with the reason."""
         row_keys: list[str] = _batch(document, "disposalIds", str)
         failed = [(key, reason) for key in row_keys if (reason := self._destroy(key, retention, fail))]
         self._note("destroy", row_keys, [key for key, _ in failed])
-        return _outcome(HTTPStatus.OK, failed)
+        return failed
 
     def _store(self, connection: str, item: Item, *, overwrite: bool) -> None:
         same_key = self._records.setdefault(_key(item), {})
@@ -190,11 +206,16 @@ def _key(item: Item) -> str:
     return str(item.get("rowKey", ""))
 
 
+def missing_of(item: Item, required: Iterable[str]) -> str | None:
+    """Return what is wrong with a record that lacks a field."""
+    missing = (name for name in required if not isinstance(item.get(name), str) or not item[name])
+    return next((f"{name} is required." for name in missing), None)
+
+
 def _fault_of(item: Item) -> str | None:
-    missing = [name for name in _REQUIRED if not isinstance(item.get(name), str) or not item[name]]
-    if missing:
-        return f"{missing[0]} is required."
-    return next((f"{name} is not a date and time." for name in _TIMES if not _is_moment(item[name])), None)
+    if fault := missing_of(item, _REQUIRED):
+        return fault
+    return next((f"{name} is not a date and time." for name in TIMES if not _is_moment(item[name])), None)
 
 
 def _is_moment(value: object) -> bool:

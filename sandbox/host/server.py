@@ -13,7 +13,6 @@ from typing import Final, Protocol, Self
 
 import uvicorn
 from starlette.applications import Starlette
-from starlette.routing import Mount
 
 from sandbox.host import http, queues, timers
 from sandbox.host.admin import Admin
@@ -129,7 +128,9 @@ class Host:
     def _app(self, spawn: Callable[[Coroutine[None, None, None]], object]) -> Starlette:
         triggers = {source.function.name: source.trigger for source in self._sources}
         admin = Admin(self._functions, triggers, prefix=self._prefix, key=self.key, spawn=spawn)
-        return Starlette(routes=[*admin.routes(), Mount("/", app=self._http)])
+        app = Starlette(routes=admin.routes())
+        app.router.default = self._http  # a mount would not take a path with a line feed in it
+        return app
 
 
 def add_arguments(parser: ArgumentParser) -> None:

@@ -6,14 +6,19 @@ from zoneinfo import ZoneInfo
 
 from shared.opus.client import Opus, opus_api
 from shared.opus.dates import Dates
+from shared.opus.links import Links
 from shared.opus.operations import Operations
 from shared.services import Services
 from shared.settings import Settings
 
+LEGACY_FORMAT = "%Y-%m-%d %H:%M:%S"
+"""How AvePoint's samples of the legacy API write dates (AvePoint Opus user guide, "API for Connector")."""
+
 
 def dates_of(settings: Settings) -> Dates:
     """The dates of the tenant."""
-    return Dates(ZoneInfo(settings.opus_time_zone), settings.opus_date_format)
+    usual = LEGACY_FORMAT if settings.opus_api == "connector" else None
+    return Dates(ZoneInfo(settings.opus_time_zone), settings.opus_date_format or usual)
 
 
 def opus_of(app: Services) -> Opus:
@@ -32,3 +37,8 @@ def operations_of(app: Services) -> Operations:
         sleep=asyncio.sleep,
         random=random.random,
     )
+
+
+def links_of(app: Services) -> Links:
+    """The links of the app."""
+    return Links(app.proofs, clock=app.clock)

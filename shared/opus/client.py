@@ -19,7 +19,6 @@ from shared.avepoint.opus import (
 )
 from shared.avepoint.request import Request
 from shared.errors import (
-    AppError,
     BadAnswer,
     BrokenChain,
     Gone,
@@ -46,12 +45,6 @@ class Position:
 
     start_index: str | None = None
     skip: int = 0
-
-    @property
-    def query(self) -> dict[str, str]:
-        """The place as the query of a next link."""
-        query = {"startIndex": self.start_index, "skip": str(self.skip or "")}
-        return {name: value for name, value in query.items() if value}
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,10 +133,10 @@ class Opus:
         except Throttled as error:
             return Later(error.until)
         except Unauthorized as error:
-            return Refused("UpstreamUnauthorized", text_of(error))
+            return Refused("UpstreamUnauthorized", error.text)
         except (Rejected, Gone) as error:
             proven = error.status in NOT_EXECUTED
-            return Refused("UpstreamRejected", text_of(error)) if proven else Unknown(str(error))
+            return Refused("UpstreamRejected", error.text) if proven else Unknown(str(error))
         except Unreachable as error:
             return NotSent(str(error))
         except (Interrupted, UpstreamFailed, BadAnswer) as error:
@@ -156,11 +149,6 @@ def opus_api(settings: Settings) -> OpusApi:
     if settings.opus_api == "connector" and settings.opus_dispose_path is not None:
         return ConnectorApi(settings.opus_url, settings.opus_dispose_path)
     return GraphApi(settings.opus_url)
-
-
-def text_of(error: AppError) -> str:
-    """What happened, and what the reader can do about it."""
-    return f"{error} {error.remedy}".strip()
 
 
 def _unseen(index: str | None, seen: set[str | None]) -> Position | None:

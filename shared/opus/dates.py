@@ -45,6 +45,9 @@ class Dates:
     zone: ZoneInfo
     format: str | None = None
 
+    def __str__(self) -> str:
+        return f"{self.format or 'ISO 8601'} in {self.zone}"
+
     def instant(self, time: datetime) -> datetime:
         """``time`` in UTC; without a zone it is a time of the tenant."""
         return (time if time.tzinfo else time.replace(tzinfo=self.zone)).astimezone(UTC)

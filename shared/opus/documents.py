@@ -3,9 +3,10 @@
 They lie in the container ``opus-operations`` under ``operations/{operationId}/``; ``shared.opus.ledger`` keeps them.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
-from typing import Literal
+from functools import cached_property
+from typing import Literal, Self, override
 
 from pydantic import JsonValue
 
@@ -14,6 +15,7 @@ from shared.document import Document
 
 type Kind = Literal["submit", "destroy"]
 type Status = Literal["NotStarted", "Running", "Succeeded", "PartiallySucceeded", "Uncertain", "Failed"]
+type Resolved = Literal["Succeeded", "Failed"]
 type Phase = Literal["pending", "sent", "unknown", "done"]
 """``sent`` is marked before the call; ``unknown`` waits for a look at what is still due; ``done`` has an outcome."""
 
@@ -51,18 +53,26 @@ class Operation(Document):
 
 
 class Order(Document):
-    """What was asked, written once; records are as Opus gets them, so the document proves what was sent."""
+    """What was asked, written once; records are as Opus gets them, so the document proves what was sent.
+
+    Attributes:
+        client: The ids that the caller gave the call: idempotency key, request id, workflow run.
+        fingerprint: SHA-256 of connection and body as they were asked (``shared.opus.identity``).
+        dates: The zone and the format in which the times of the records are written.
+        refused: Records that break a rule: they are never sent, and stand in ``records`` as the caller wrote them.
+    """
 
     operation_id: str
     kind: Kind
     caller: str
     client: dict[str, str]
-    """The ids that the caller gave the call: idempotency key, request id, workflow run."""
     fingerprint: str
     connection: str | None
     created_at: datetime
     conflict_option: ConflictOption | None = None
+    dates: str | None = None
     records: tuple[dict[str, JsonValue], ...] = ()
+    refused: tuple[FailedItem, ...] = ()
     ids: tuple[str, ...] = ()
     before: datetime | None = None
 
@@ -74,11 +84,16 @@ class Order(Document):
     @property
     def batch_count(self) -> int:
         """How many batches they fill."""
-        return -(-self.size // BATCH_SIZE)
+        return -(-(self.size - len(self.refused)) // BATCH_SIZE)
 
-    def indexes(self, batch: int) -> range:
+    def indexes(self, batch: int) -> Sequence[int]:
         """The places of the items of a batch."""
-        return range(batch * BATCH_SIZE, min((batch + 1) * BATCH_SIZE, self.size))
+        return self._sendable[batch * BATCH_SIZE : (batch + 1) * BATCH_SIZE]
+
+    @cached_property
+    def _sendable(self) -> Sequence[int]:
+        refused = {item.index for item in self.refused}
+        return [index for index in range(self.size) if index not in refused]
 
     def key(self, index: int) -> str:
         """The row key of an item."""
@@ -117,25 +132,41 @@ class State(Document):
     trouble: str = ""
     """What made an executor give up, and what can be done about it."""
 
-    def with_batches(self, changed: Mapping[int, Batch]) -> "State":
-        """The state with some batches replaced."""
-        kept = tuple(changed.get(index, batch) for index, batch in enumerate(self.batches))
-        return self.model_copy(update={"batches": kept})
+    @classmethod
+    def first(cls, order: Order, claim: Claim | None, *, sent: int = 0) -> Self:
+        """The state of an operation that begins; its first ``sent`` batches are sent as soon as that is written."""
+        marked = Batch(phase="sent", sent_at=order.created_at)
+        batches = tuple(marked if number < sent else Batch() for number in range(order.batch_count))
+        return cls(claim=claim, batches=batches)
+
+    @override
+    def to_json(self) -> bytes:
+        """The document without what needs no mention: it is written often, and most batches wait or are done."""
+        return self.model_dump_json(by_alias=True, exclude_defaults=True).encode()
 
     @property
     def begun(self) -> bool:
         """Whether anything was ever sent."""
         return any(batch.sent_at for batch in self.batches)
 
-    def in_phase(self, *phases: Phase) -> list[int]:
-        """The numbers of the batches in one of ``phases``."""
-        return [index for index, batch in enumerate(self.batches) if batch.phase in phases]
+
+def in_phase(batches: Sequence[Batch], *phases: Phase) -> list[int]:
+    """The numbers of the batches in one of ``phases``."""
+    return [number for number, batch in enumerate(batches) if batch.phase in phases]
+
+
+class Opening(Document):
+    """What is written first, and only once: who writes it has the first claim, and so may begin."""
+
+    order: Order
+    state: State
 
 
 class Outcome(Document):
-    """What came of one batch, and what AvePoint said; ``status`` and ``answer`` are of the last call."""
+    """What came of one batch, and what AvePoint said; ``sent``, ``status`` and ``answer`` are of the last call."""
 
     batch: int
+    sent: tuple[str, ...] = ()
     succeeded: int
     skipped: int
     failed: tuple[FailedItem, ...]
@@ -147,22 +178,65 @@ class Outcome(Document):
     troubles: tuple[str, ...]
 
 
+class Previous(Document):
+    """The evidence that a caller left before this one, and the SHA-256 of its bytes."""
+
+    path: str
+    sha256: str
+
+
+class Link(Document):
+    """The place of a piece of evidence among all evidence of one caller, counted from 1."""
+
+    caller: str
+    sequence: int
+    previous: Previous | None
+
+
 class Evidence(Document):
     """What is kept for good of a finished operation."""
 
+    chain: Link
     order: Order
     batches: tuple[Outcome, ...]
     operation: Operation
     app_version: str
 
 
-def told(order: Order, outcomes: Sequence[Outcome], *, begun: bool = True, finished: bool) -> Operation:
-    """What is told of an operation that has these outcomes."""
-    failed = tuple(item for outcome in outcomes for item in outcome.failed)
+class Resolution(Document):
+    """What a person who has looked into Opus says of uncertain items, and who passed it on."""
+
+    outcome: Resolved
+    ids: tuple[str, ...]
+    note: str
+    checked_by: str
+    caller: str
+    client: dict[str, str]
+    at: datetime
+
+
+class Resolutions(Document):
+    """All that was said of the uncertain items of one operation."""
+
+    entries: tuple[Resolution, ...] = ()
+
+
+class ResolutionEvidence(Document):
+    """What is kept for good of a resolution, beside the evidence of the operation."""
+
+    chain: Link
+    operation_id: str
+    resolution: Resolution
+    app_version: str
+
+
+def told(order: Order, outcomes: Sequence[Outcome], *, begun: bool = True, finished_at: datetime | None) -> Operation:
+    """What is told of an operation that has these outcomes; without ``finished_at`` it still runs."""
+    failed = (*order.refused, *(item for outcome in outcomes for item in outcome.failed))
     uncertain = tuple(item for outcome in outcomes for item in outcome.uncertain)
     succeeded = sum(outcome.succeeded for outcome in outcomes)
     skipped = sum(outcome.skipped for outcome in outcomes)
-    if finished:
+    if finished_at:
         status = _verdict(order.size, succeeded + skipped, len(failed))
     else:
         status = "Running" if begun else "NotStarted"
@@ -173,11 +247,37 @@ def told(order: Order, outcomes: Sequence[Outcome], *, begun: bool = True, finis
         requested=order.size,
         succeeded=succeeded,
         skipped=skipped,
-        failed=failed,
+        failed=tuple(sorted(failed, key=lambda item: item.index)),
         uncertain=uncertain,
         created_at=order.created_at,
-        finished_at=max(outcome.finished_at for outcome in outcomes) if finished else None,
+        finished_at=finished_at,
     )
+
+
+def finally_told(order: Order, outcomes: Sequence[Outcome]) -> Operation:
+    """What is told of an operation whose batches all have an outcome."""
+    return told(order, outcomes, finished_at=max(outcome.finished_at for outcome in outcomes))
+
+
+def resolved(operation: Operation, resolutions: Sequence[Resolution]) -> Operation:
+    """What is told of a finished operation after people have said what became of uncertain items."""
+    for resolution in resolutions:
+        named = [item for item in operation.uncertain if item.id in resolution.ids]
+        succeeded = operation.succeeded + (len(named) if resolution.outcome == "Succeeded" else 0)
+        failed = operation.failed + (_not_executed(named, resolution) if resolution.outcome == "Failed" else ())
+        changes = {
+            "status": _verdict(operation.requested, succeeded + operation.skipped, len(failed)),
+            "succeeded": succeeded,
+            "failed": tuple(sorted(failed, key=lambda item: item.index)),
+            "uncertain": tuple(item for item in operation.uncertain if item not in named),
+        }
+        operation = operation.model_copy(update=changes)
+    return operation
+
+
+def _not_executed(items: Sequence[UncertainItem], resolution: Resolution) -> tuple[FailedItem, ...]:
+    message = f"{resolution.checked_by} has checked: {resolution.note}"
+    return tuple(FailedItem(index=item.index, id=item.id, code="NotExecuted", message=message) for item in items)
 
 
 def _verdict(requested: int, processed: int, failed: int) -> Status:

@@ -1,63 +1,126 @@
-"""What callers send: the bodies of submit and destroy, validated and turned into orders."""
+"""What callers send: the bodies of submit, destroy and resolve, validated and turned into what is stored."""
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
-from math import isfinite
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, NoReturn
 from uuid import UUID
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, StringConstraints
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    JsonValue,
+    StringConstraints,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+)
+from pydantic_core import ErrorDetails
 
 from shared.avepoint.opus import ConflictOption
 from shared.errors import Detail, InvalidInput, TooLarge
-from shared.opus.dates import Dates, parse_time, zoned_time
+from shared.opus.columns import TAGS, Column, Time, written
+from shared.opus.dates import Dates, parse_time
+from shared.opus.documents import FailedItem, Resolved
 
 _KEY = re.compile(r"[\x21-\x7e][\x20-\x7e]{0,254}")
 
-
-def _time(value: object) -> datetime:
-    if not isinstance(value, str):
-        raise ValueError("a time such as 2026-01-15T08:30:00Z is wanted")  # noqa: TRY004 - pydantic wants ValueError
-    return parse_time(value)
-
-
-def _column(value: JsonValue) -> JsonValue:
-    """A custom column holds text, a number, a truth value, or a list of texts or numbers (AvePoint Opus user guide)."""
-    listed = value if isinstance(value, list) else []
-    if not all(_plain(entry) for entry in listed) or not (_plain(value) or isinstance(value, list | bool | None)):
-        raise ValueError("a text, number, truth value, or list of texts or numbers is wanted")
-    return value
-
-
-def _plain(value: JsonValue) -> bool:
-    number = isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
-    return number or isinstance(value, str)
-
-
 Text = Annotated[str, StringConstraints(pattern=r"\S")]
-Time = Annotated[datetime, BeforeValidator(_time)]
-Column = Annotated[JsonValue, AfterValidator(_column)]
 
 
 class RecordInput(BaseModel):
-    """One record; names beyond the documented ones are internal names of custom columns."""
+    """One record. Names beyond the documented ones are the internal names of custom columns."""
 
     model_config = ConfigDict(extra="allow")
     __pydantic_extra__: dict[str, Column] = Field(init=False)
 
-    row_key: Text = Field(alias="rowKey")
-    leaf_name: Text = Field(alias="leafName")
-    term_full_path: str | None = Field(None, alias="termFullPath")
-    time_created: Time = Field(alias="timeCreated")
-    time_modified: Time = Field(alias="timeModified")
-    created_by: Text = Field(alias="createdBy")
-    modified_by: Text = Field(alias="modifiedBy")
+    row_key: Text = Field(alias="rowKey", description="The unique key of the record in its connection.")
+    leaf_name: Text = Field(alias="leafName", description="The name of the record.")
+    term_full_path: str | None = Field(
+        None, alias="termFullPath", description="The full path of the term that classifies the record in Opus."
+    )
+    time_created: Time = Field(
+        alias="timeCreated",
+        description="When the record was created, in RFC 3339; without a zone it is a time of the Opus tenant.",
+    )
+    time_modified: Time = Field(
+        alias="timeModified",
+        description="When the record was last modified, in RFC 3339; without a zone it is a time of the Opus tenant.",
+    )
+    created_by: Text = Field(alias="createdBy", description="Who created the record.")
+    modified_by: Text = Field(alias="modifiedBy", description="Who last modified the record.")
 
     def for_opus(self, dates: Dates) -> dict[str, JsonValue]:
         """The record as Opus wants it: every time in the tenant's format, and nothing for what has no value."""
-        written = {name: _for_opus(value, dates) for name, value in self.model_dump(by_alias=True).items()}
-        return {name: value for name, value in written.items() if value is not None}
+        times = {"timeCreated": self.time_created, "timeModified": self.time_modified}
+        values = {
+            "rowKey": self.row_key,
+            "leafName": self.leaf_name,
+            "termFullPath": self.term_full_path,
+            **{name: dates.written(time) for name, time in times.items()},
+            "createdBy": self.created_by,
+            "modifiedBy": self.modified_by,
+            **{name: written(value, dates) for name, value in (self.model_extra or {}).items()},
+        }
+        return {name: value for name, value in values.items() if value is not None}
+
+
+@dataclass(frozen=True, slots=True)
+class BadRecord:
+    """A record that breaks rules, as the caller wrote it."""
+
+    value: JsonValue
+    faults: tuple[Detail, ...]
+
+    @property
+    def fields(self) -> dict[str, JsonValue]:
+        """What there is of it."""
+        return self.value if isinstance(self.value, dict) else {}
+
+    @property
+    def row_key(self) -> str:
+        """Its row key, as far as it has one."""
+        key = self.fields.get("rowKey")
+        return key if isinstance(key, str) else ""
+
+    def failed(self, index: int) -> FailedItem:
+        """The outcome of the record."""
+        message = "; ".join(f"{fault.target}: {fault.message}".removeprefix(": ") for fault in self.faults)
+        return FailedItem(index=index, id=self.row_key, code="InvalidRecord", message=message)
+
+    def details(self, index: int) -> list[Detail]:
+        """Its faults, with their place in the request."""
+        place = f"records[{index}]"
+        return [
+            Detail(f"{place}.{fault.target}" if fault.target else place, fault.code, fault.message)
+            for fault in self.faults
+        ]
+
+
+def _apart(value: JsonValue, read: ValidatorFunctionWrapHandler) -> RecordInput | BadRecord:
+    """Keep a bad record, so that it does not stand in the way of the good ones."""
+    if not isinstance(value, dict):
+        return BadRecord(value, (Detail("", "object_type", "an object is wanted"),))
+    try:
+        record: RecordInput = read(value)
+    except ValidationError as error:
+        return BadRecord(value, tuple(_fault(fault) for fault in error.errors()))
+    return record
+
+
+def _fault(fault: ErrorDetails) -> Detail:
+    """A broken rule, at a place such as ``Column.value[3]``."""
+    first, rest = fault["loc"][:1], (step for step in fault["loc"][1:] if step not in TAGS)
+    place = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in (*first, *rest))
+    return Detail(place.removeprefix("."), fault["type"], fault["msg"].removeprefix("Value error, "))
+
+
+if TYPE_CHECKING:
+    type Entry = RecordInput | BadRecord
+else:  # the schema knows good records only
+    Entry = Annotated[RecordInput, WrapValidator(_apart)]
 
 
 class SubmitInput(BaseModel):
@@ -65,18 +128,46 @@ class SubmitInput(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    conflict_option: ConflictOption = Field(alias="conflictOption")
-    records: list[RecordInput] = Field(min_length=1)
+    conflict_option: ConflictOption = Field(
+        alias="conflictOption",
+        description="What happens to a record whose key is already in Opus: it is overwritten, or skipped.",
+    )
+    records: list[Entry] = Field(min_length=1, description="The records, each with a key of its own.")
 
-    def check(self, *, most: int) -> None:
+    def check(self, *, most: int, atomic: bool = False) -> None:
         """See to what the shape cannot say.
+
+        Args:
+            atomic: One bad record stands in the way of all; without it, only a call without any good one is refused.
 
         Raises:
             TooLarge: There are more than ``most`` records.
-            InvalidInput: Row keys repeat.
+            InvalidInput: Row keys repeat, or there are bad records.
         """
         require_at_most(most, len(self.records), target="records", setting="OPUS_SUBMIT_MAX_RECORDS")
+        bad = self._bad()
+        if bad and (atomic or len(bad) == len(self.records)):
+            refuse([detail for index, record in bad.items() for detail in record.details(index)])
         require_unique([record.row_key for record in self.records], place="records[{}].rowKey")
+
+    def for_opus(self, dates: Dates) -> tuple[dict[str, JsonValue], ...]:
+        """The records as Opus wants them, and bad ones as they are."""
+        return tuple(one.fields if isinstance(one, BadRecord) else one.for_opus(dates) for one in self.records)
+
+    def asked(self) -> dict[str, object]:
+        """The body as the caller wrote it, apart from how times are spelt."""
+        records = [
+            one.value if isinstance(one, BadRecord) else one.model_dump(mode="json", by_alias=True)
+            for one in self.records
+        ]
+        return {"conflictOption": self.conflict_option, "records": records}
+
+    def refused(self) -> tuple[FailedItem, ...]:
+        """What becomes of the bad records."""
+        return tuple(record.failed(index) for index, record in self._bad().items())
+
+    def _bad(self) -> dict[int, BadRecord]:
+        return {index: record for index, record in enumerate(self.records) if isinstance(record, BadRecord)}
 
 
 class DestroyInput(BaseModel):
@@ -84,9 +175,15 @@ class DestroyInput(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    ids: list[Text] = Field(min_length=1)
-    connection: UUID | None = Field(None, alias="opusConnectionId")
-    before: Time | None = None
+    ids: list[Text] = Field(min_length=1, description="The keys of the records to mark as destroyed.")
+    connection: UUID | None = Field(
+        None,
+        alias="opusConnectionId",
+        description="The connection of the records; with a date, a lost answer can be looked up.",
+    )
+    before: Time | None = Field(
+        None, description="The date with which the due records were listed, in RFC 3339; see the connection."
+    )
 
     def check(self, *, most: int) -> None:
         """See to what the shape cannot say.
@@ -97,6 +194,19 @@ class DestroyInput(BaseModel):
         """
         require_at_most(most, len(self.ids), target="ids", setting="OPUS_DESTROY_MAX_IDS")
         require_unique(self.ids, place="ids[{}]")
+
+
+class ResolveInput(BaseModel):
+    """The body of a resolve: the word of a person who has looked into Opus."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    outcome: Resolved = Field(description="Whether the items were processed (Succeeded) or not (Failed).")
+    note: Text = Field(max_length=2000, description="What was looked at, and what was seen.")
+    checked_by: Text = Field(alias="checkedBy", max_length=255, description="The name of the person who checked.")
+    ids: list[Text] | None = Field(
+        None, min_length=1, description="The keys of the items; without it, all that are still uncertain."
+    )
 
 
 def connection_id(text: str) -> str:
@@ -154,16 +264,18 @@ def require_unique(keys: Sequence[str], *, place: str) -> None:
     first: dict[str, int] = {}
     repeated: list[Detail] = []
     for index, key in enumerate(keys):
-        if first.setdefault(key, index) != index:
+        if key and first.setdefault(key, index) != index:
             message = f"{key!r} is already at {place.format(first[key])}"
             repeated.append(Detail(place.format(index), "Duplicate", message))
     if repeated:
-        message = "; ".join(f"{detail.target}: {detail.message}" for detail in repeated)
-        raise InvalidInput(message, target=repeated[0].target, details=repeated)
+        refuse(repeated)
 
 
-def _for_opus(value: JsonValue | datetime, dates: Dates) -> JsonValue:
-    if isinstance(value, datetime):
-        return dates.written(value)
-    time = zoned_time(value) if isinstance(value, str) else None
-    return dates.written(time) if time else value
+def refuse(details: Sequence[Detail]) -> NoReturn:
+    """Say what is wrong, and where.
+
+    Raises:
+        InvalidInput: Always.
+    """
+    first, more = details[0], f" (and {len(details) - 1} more)" if len(details) > 1 else ""
+    raise InvalidInput(f"{first.target}: {first.message}{more}", target=first.target, details=details)

@@ -34,6 +34,17 @@ async def remembered_key(caller: str, asked: str, *, storage: Storage, ledger: L
     return _key(digest, memory)
 
 
+async def forget_body(storage: Storage, ledger: Ledger, operation_id: str, *, now: datetime) -> None:
+    """Forget the body of an operation, unless it came again meanwhile."""
+    opening = await ledger.opening(operation_id)
+    if opening is None:
+        return
+    path = _path(fingerprint([opening.order.caller, opening.order.fingerprint]))
+    stored = await storage.read(Container.OPERATIONS, path)
+    if stored and now - Memory.from_json(stored.data).since >= SPAN:
+        await storage.delete(Container.OPERATIONS, path)
+
+
 async def _failed(caller: str, key: str, ledger: Ledger) -> bool:
     finished = await ledger.finished(operation_id(caller, "submit", key))
     return finished is not None and finished.status == "Failed"

@@ -70,19 +70,32 @@ class Work:
         return self._doubted(" ".join((*self.batch.troubles[-1:], reason)))
 
     def _answered(self, verdict: Answered) -> Outcome:
+        """What failed now was perhaps processed by an earlier try."""
         reasons = verdict.processed.failed
-        failed = [_failed(index, key, "UpstreamRejected", reasons[key]) for index, key in self.items if key in reasons]
+        refused = [(index, key) for index, key in self.items if key in reasons]
         skipped = len(verdict.processed.skipped - reasons.keys())
-        succeeded = len(self.items) - len(failed) - skipped
+        failed, uncertain = [], []
+        if self.batch.doubtful:
+            uncertain = [_uncertain(index, key, self._after_doubt(reasons[key])) for index, key in refused]
+        else:
+            failed = [_failed(index, key, "UpstreamRejected", reasons[key]) for index, key in refused]
         return self._outcome(
-            failed=failed, skipped=skipped, succeeded=succeeded, status=verdict.status, answer=verdict.answer
+            succeeded=len(self.items) - len(refused) - skipped,
+            skipped=skipped,
+            failed=failed,
+            uncertain=uncertain,
+            status=verdict.status,
+            answer=verdict.answer,
         )
 
     def _unprocessed(self, code: str, reason: str) -> Outcome:
         """The last try was certainly not executed; whether one before it was, is another question."""
         if self.batch.doubtful:
-            return self._doubted(f"{self.batch.troubles[0]} The try after it came to nothing: {reason}")
+            return self._doubted(self._after_doubt(reason))
         return self._outcome(failed=[_failed(index, key, code, reason) for index, key in self.items], answer=reason)
+
+    def _after_doubt(self, reason: str) -> str:
+        return f"{self.batch.troubles[0]} The try after it came to nothing: {reason}"
 
     def _doubted(self, reason: str) -> Outcome:
         doubted = [_uncertain(index, key, reason) for index, key in self.items]
@@ -100,6 +113,7 @@ class Work:
     ) -> Outcome:
         return Outcome(
             batch=self.number,
+            sent=tuple(key for _, key in self.items) if self.batch.sent_at else (),
             succeeded=succeeded,
             skipped=skipped,
             failed=tuple(failed),

@@ -2,13 +2,16 @@
 
 import json
 from collections.abc import Mapping
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import azure.functions as func
 import pytest
 
 from functions import opus
 from sandbox.avepoint.faults import Rule
+from shared.opus.assembly import links_of
+from shared.opus.client import Position
+from shared.opus.links import DueList
 from shared.services import Services
 from shared.storage import Container, Storage
 from tests.conftest import Clock, Simulator
@@ -72,8 +75,8 @@ async def submit(*records: object, option: str = "Overwrite", connection: str = 
     return await submit_body(body, connection=connection, **headers)
 
 
-async def submit_body(body: object, *, connection: str = CONNECTION, **headers: str) -> Told:
-    req = request("POST", SUBMIT, body=body, headers=headers, opusConnectionId=connection)
+async def submit_body(body: object, query: str = "", *, connection: str = CONNECTION, **headers: str) -> Told:
+    req = request("POST", f"{SUBMIT}?{query}", body=body, headers=headers, opusConnectionId=connection)
     return Told(await opus.submit_records(req))
 
 
@@ -84,6 +87,16 @@ async def due(query: str = "") -> Told:
 async def destroy(body: object, query: str = "", *, key: str | None = "key-1") -> Told:
     headers = {"Idempotency-Key": key} if key else {}
     return Told(await opus.destroy_records(request("POST", f"{DESTROY}?{query}", body=body, headers=headers)))
+
+
+async def poll(location: str) -> Told:
+    operation_id = urlsplit(location).path.split("/")[-2]
+    return Told(await opus.poll_operation(request("GET", location.removeprefix(HOST), operationId=operation_id)))
+
+
+async def resolve(operation_id: str, body: object) -> Told:
+    req = request("POST", f"/api/operations/{operation_id}/resolve", body=body, operationId=operation_id)
+    return Told(await opus.resolve_operation(req))
 
 
 async def operation(operation_id: str) -> Told:
@@ -148,10 +161,11 @@ class TestSubmit:
 
         operation_id = told.body["operationId"]
         assert (told.status, told.body["status"], told.body["finishedAt"]) == (202, "Running", None)
-        assert told.headers["Location"] == f"{HOST}/api/operations/{operation_id}"
+        assert told.headers["Location"].startswith(f"{HOST}/api/operations/{operation_id}/poll?token=")
         assert told.headers["Retry-After"] == "60"
-        again = await operation(operation_id)
-        assert (again.status, again.headers["Location"], again.body) == (202, told.headers["Location"], told.body)
+        for again in (await operation(operation_id), await poll(told.headers["Location"])):
+            assert (again.status, again.headers["Location"], again.body) == (202, told.headers["Location"], told.body)
+            assert again.headers["Retry-After"] == "60"
 
     @pytest.mark.parametrize(
         ("body", "target"),
@@ -163,7 +177,7 @@ class TestSubmit:
             ({"conflictOption": "Maybe", "records": [RECORD]}, "conflictOption"),
             ({"conflictOption": "Skip"}, "records"),
             ({"conflictOption": "Skip", "records": []}, "records"),
-            ({"conflictOption": "Skip", "records": [RECORD, {**RECORD, "rowKey": 7}]}, "records[1].rowKey"),
+            ({"conflictOption": "Skip", "records": [{**RECORD, "rowKey": 7}, 7]}, "records[0].rowKey"),
             ({"conflictOption": "Skip", "records": [{**RECORD, "timeCreated": "today"}]}, "records[0].timeCreated"),
             ({"conflictOption": "Skip", "records": [{**RECORD, "Column": {}}]}, "records[0].Column"),
             ({"conflictOption": "Skip", "records": [RECORD, RECORD]}, "records[1].rowKey"),
@@ -178,6 +192,42 @@ class TestSubmit:
         assert told.error == (400, "InvalidRequest", target)
         assert await stored(app.storage) == []
         assert avepoint.requests() == []
+
+    @pytest.mark.usefixtures("app")
+    async def test_a_bad_record_fails_by_field_and_rule_and_the_others_go_their_way(self) -> None:
+        bad = [{**RECORD, "rowKey": "b", "timeCreated": "today", "createdBy": ""}, "c", {**RECORD, "rowKey": 4}]
+
+        told = await submit(RECORD, *bad)
+
+        failed = told.body["failed"]
+        assert (told.status, told.body["status"], told.body["succeeded"]) == (200, "PartiallySucceeded", 1)
+        assert [(one["index"], one["id"], one["code"]) for one in failed] == [
+            (1, "b", "InvalidRecord"),
+            (2, "", "InvalidRecord"),
+            (3, "", "InvalidRecord"),
+        ]
+        assert failed[0]["message"].startswith("timeCreated: a time such as")
+        assert "createdBy: " in failed[0]["message"]
+
+    async def test_atomic_lets_one_bad_record_stand_in_the_way_of_all(self, app: Services) -> None:
+        body = {"conflictOption": "Skip", "records": [RECORD, {**RECORD, "rowKey": "b", "leafName": ""}]}
+
+        told = await submit_body(body, "atomic=true")
+
+        assert told.error == (400, "InvalidRequest", "records[1].leafName")
+        assert [one["target"] for one in told.body["error"]["details"]] == ["records[1].leafName"]
+        assert await stored(app.storage) == []
+
+    @pytest.mark.usefixtures("app")
+    async def test_who_does_not_wait_gets_the_id_at_once(self, avepoint: Simulator) -> None:
+        body = {"conflictOption": "Skip", "records": [RECORD]}
+
+        told = await submit_body(body, "wait=false", **{"Idempotency-Key": "k"})
+
+        assert (told.status, told.body["status"]) == (200, "NotStarted")
+        assert avepoint.requests() == []
+        await opus.run_operation(func.QueueMessage(body=json.dumps({"operationId": told.body["operationId"]})))
+        assert (await submit_body(body, "wait=false", **{"Idempotency-Key": "k"})).body["status"] == "Succeeded"
 
     @pytest.mark.usefixtures("app")
     async def test_a_connection_is_a_guid(self) -> None:
@@ -222,6 +272,29 @@ class TestDue:
             query = urlsplit(told.body["nextLink"]).query
 
         assert listed == [f"r{number:03d}" for number in range(7)]
+
+    @pytest.mark.usefixtures("app")
+    @pytest.mark.parametrize(
+        ("name", "value"), [("top", "4"), ("before", "2020-01-15T08:30:01Z"), ("token", "x"), ("token", "x.y.z")]
+    )
+    async def test_a_next_link_that_was_changed_is_refused(self, name: str, value: str) -> None:
+        await submit(*many(7))
+        link = dict(parse_qsl(urlsplit((await due("top=3")).body["nextLink"]).query))
+
+        told = await due(urlencode(link | {name: value}))
+
+        assert told.error == (400, "InvalidRequest", "token")
+        assert "Begin the list again" in told.body["error"]["message"]
+
+    @pytest.mark.usefixtures("app")
+    async def test_a_next_link_is_good_for_a_day(self, clock: Clock) -> None:
+        await submit(*many(7))
+        query = urlsplit((await due("top=3")).body["nextLink"]).query
+
+        clock.advance(hours=23.9)
+        assert (await due(query)).status == 200
+        clock.advance(hours=0.2)
+        assert (await due(query)).error == (400, "InvalidRequest", "token")
 
     @pytest.mark.usefixtures("app")
     async def test_only_what_is_due_before_the_date_is_asked_for(self, avepoint: Simulator) -> None:
@@ -368,6 +441,116 @@ class TestOperations:
         assert (await operation(operation_id)).error == (404, "NotFound", None)
 
 
+class TestPoll:
+    @pytest.fixture
+    def environ(self, environ: dict[str, str]) -> dict[str, str]:
+        return environ | {"OPUS_SYNC_SECONDS": "0"}
+
+    @pytest.mark.usefixtures("app")
+    async def test_the_last_poll_is_what_200_would_have_been(self) -> None:
+        told = await submit(RECORD)
+        await opus.run_operation(func.QueueMessage(body=json.dumps({"operationId": told.body["operationId"]})))
+
+        polled = await poll(told.headers["Location"])
+
+        assert (polled.status, polled.body["status"]) == (200, "Succeeded")
+        assert polled.body == (await operation(told.body["operationId"])).body
+
+    @pytest.mark.usefixtures("app")
+    @pytest.mark.parametrize("token", ["", "x", "x.y.z", "eyJhbGciOiJub25lIn0.eyJvcGVyYXRpb24iOiIifQ."])
+    async def test_without_its_token_nothing_is_told(self, token: str) -> None:
+        operation_id = (await submit(RECORD)).body["operationId"]
+
+        known = await poll(f"{HOST}/api/operations/{operation_id}/poll?token={token}")
+        unknown = await poll(f"{HOST}/api/operations/{'0' * 32}/poll?token={token}")
+
+        assert known.error == (401, "Unauthorized", None)
+        assert known.body == unknown.body
+
+    @pytest.mark.usefixtures("app")
+    async def test_a_token_is_for_one_operation(self) -> None:
+        one = await submit(RECORD, **{"Idempotency-Key": "one"})
+        other = await submit(RECORD, **{"Idempotency-Key": "other"})
+        token = urlsplit(one.headers["Location"]).query
+
+        told = await poll(f"{HOST}/api/operations/{other.body['operationId']}/poll?{token}")
+
+        assert told.error == (401, "Unauthorized", None)
+
+    @pytest.mark.usefixtures("app")
+    async def test_the_token_of_a_list_is_no_token_of_an_operation(self, app: Services) -> None:
+        operation_id = (await submit(RECORD)).body["operationId"]
+        links = links_of(app)
+        token = await links.list_token(DueList(operation_id, app.clock(), 1), Position())
+
+        told = await poll(f"{HOST}/api/operations/{operation_id}/poll?token={token}")
+
+        assert told.error == (401, "Unauthorized", None)
+
+    @pytest.mark.usefixtures("app")
+    async def test_it_is_good_for_48_hours_and_says_what_to_do_then(self, clock: Clock) -> None:
+        location = (await submit(RECORD)).headers["Location"]
+
+        clock.advance(hours=47.9)
+        assert (await poll(location)).status == 202
+        clock.advance(hours=0.2)
+        expired = await poll(location)
+
+        assert expired.error == (401, "Unauthorized", None)
+        assert "Repeat the call with the same Idempotency-Key" in expired.body["error"]["message"]
+
+
+class TestResolve:
+    @pytest.fixture
+    async def uncertain(self, app: Services, avepoint: Simulator) -> str:
+        """An operation with one uncertain item."""
+        avepoint.fault(method="DELETE", cut=0)
+        told = await destroy({"ids": ["a"]})
+        assert told.body["status"] == "Uncertain"
+        assert (await stored(app.storage)) != []
+        return str(told.body["operationId"])
+
+    async def test_what_is_uncertain_is_listed_until_a_person_has_resolved_it(self, uncertain: str) -> None:
+        assert [one["operationId"] for one in (await operations("uncertain=true")).body["value"]] == [uncertain]
+
+        told = await resolve(uncertain, {"outcome": "Succeeded", "note": "Seen in Opus.", "checkedBy": "Jane"})
+
+        assert (told.status, told.body["status"], told.body["succeeded"]) == (200, "Succeeded", 1)
+        assert (await operation(uncertain)).body == told.body
+        assert (await operations("uncertain=true")).body == {"value": []}
+
+    @pytest.mark.parametrize(
+        ("body", "target"),
+        [
+            ({}, "outcome"),
+            ({"outcome": "Perhaps", "note": "n", "checkedBy": "Jane"}, "outcome"),
+            ({"outcome": "Failed", "checkedBy": "Jane"}, "note"),
+            ({"outcome": "Failed", "note": "n"}, "checkedBy"),
+            ({"outcome": "Failed", "note": "n", "checkedBy": "Jane", "ids": ["b"]}, "ids[0]"),
+        ],
+    )
+    async def test_a_bad_word_is_refused(self, uncertain: str, body: object, target: str) -> None:
+        assert (await resolve(uncertain, body)).error == (400, "InvalidRequest", target)
+
+    async def test_what_was_said_is_not_taken_back(self, uncertain: str) -> None:
+        word = {"outcome": "Failed", "note": "Still there.", "checkedBy": "Jane"}
+        first = await resolve(uncertain, word)
+
+        again = await resolve(uncertain, word)
+        other = await resolve(uncertain, word | {"outcome": "Succeeded"})
+
+        assert (again.status, again.body) == (200, first.body)
+        assert other.error == (409, "Conflict", None)
+
+    @pytest.mark.usefixtures("app")
+    async def test_only_what_is_uncertain_can_be_resolved(self) -> None:
+        word = {"outcome": "Failed", "note": "n", "checkedBy": "Jane"}
+        operation_id = (await submit(RECORD)).body["operationId"]
+
+        assert (await resolve(operation_id, word)).error == (409, "Conflict", None)
+        assert (await resolve("0" * 32, word)).error == (404, "NotFound", None)
+
+
 class TestQueue:
     @pytest.fixture
     def environ(self, environ: dict[str, str]) -> dict[str, str]:
@@ -424,6 +607,8 @@ def test_the_functions_have_the_names_routes_and_keys_of_the_contract() -> None:
         "destroy_records": (["POST"], "opus/records/destroy"),
         "list_operations": (["GET"], "operations"),
         "get_operation": (["GET"], "operations/{operationId}"),
+        "poll_operation": (["GET"], "operations/{operationId}/poll"),
+        "resolve_operation": (["POST"], "operations/{operationId}/resolve"),
     }
     assert {
         name: (each["queueName"], each["connection"]) for name, each in triggers.items() if "queueName" in each
@@ -431,4 +616,6 @@ def test_the_functions_have_the_names_routes_and_keys_of_the_contract() -> None:
         "run_operation": ("opus-operations", "INVENTORY_STORAGE"),
         "run_operation_poison": ("opus-operations-poison", "INVENTORY_STORAGE"),
     }
-    assert {each["authLevel"] for each in triggers.values() if "route" in each} == {"FUNCTION"}
+    levels = {name: each["authLevel"] for name, each in triggers.items() if "route" in each}
+    assert levels.pop("poll_operation") == "ANONYMOUS"
+    assert set(levels.values()) == {"FUNCTION"}

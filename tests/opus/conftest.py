@@ -104,6 +104,10 @@ class Bench:
             for message in await client.peek_messages(max_messages=32)
         ]
 
+    async def lose_messages(self) -> None:
+        """Lose everything that is on the queue."""
+        await self.services.storage._queues.get_queue_client(Queue.OPERATIONS).clear_messages()  # noqa: SLF001 - the app never clears a queue
+
     async def paths(self, container: Container = Container.OPERATIONS) -> list[str]:
         """Everything that is stored."""
         return [path async for path in self.services.storage.list(container, "")]

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from shared.errors import Forbidden, InvalidInput, KeyReused, Misconfigured, Problem
 from shared.opus.execution import MARGIN
 from shared.secrets import VaultUnavailable
+from shared.storage import Container
 from tests.opus.conftest import BEFORE, CONNECTION, Bench, Reopen, ids, records, until
 from tests.opus.dying import Killed, dying
 
@@ -225,7 +226,7 @@ async def test_without_a_credential_nothing_is_sent_and_the_work_goes_on_later(b
         await dying(bench, VaultUnavailable("Key Vault is away")).destroy(ids(keys))
 
     waiting = (await bench.destroy(ids(keys))).operation
-    assert waiting.status == "Running"
+    assert waiting.status == "NotStarted"
     assert (await bench.finish(waiting.operation_id)).operation.status == "Succeeded"
     assert bench.asked("DELETE") == 1
 
@@ -241,7 +242,7 @@ async def test_what_was_in_the_way_is_told_when_it_is_given_up(bench: Bench) -> 
 
     ended = await bench.operations.get(operation_id)
     assert ended is not None
-    assert ended.operation.failed[0].message == "KEY_VAULT_URL: there is no such secret Check the vault."
+    assert ended.operation.failed[0].message == "KEY_VAULT_URL: there is no such secret. Check the vault."
 
 
 async def test_no_answer_is_waited_for_beyond_the_claim(reopen: Reopen, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -289,6 +290,25 @@ async def test_a_cancelled_caller_does_not_cancel_what_is_in_flight(bench: Bench
 
     assert (await bench.finish(operation_id)).operation.status == "Succeeded"
     assert bench.asked("DELETE") == 1
+
+
+async def test_a_batch_is_dealt_with_to_its_end_before_the_next_is_touched(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys = await bench.fill(31)
+    asked: list[int] = []
+    create = bench.services.storage.create
+
+    async def noted(container: Container, path: str, data: bytes) -> str:
+        if "/outcomes/" in path:
+            await asyncio.sleep(0.05)
+            asked.append(bench.asked("DELETE"))
+        return await create(container, path, data)
+
+    monkeypatch.setattr(bench.services.storage, "create", noted)
+    await bench.destroy(ids(keys))
+
+    assert asked == [1, 2, 3]
 
 
 async def test_what_cannot_go_on_is_ended_with_its_reason(reopen: Reopen) -> None:

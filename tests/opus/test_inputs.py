@@ -35,6 +35,59 @@ def test_a_time_in_a_custom_column_is_written_as_the_tenant_wants_it() -> None:
     assert for_opus(Closed="2026-07-15T08:30:00Z")["Closed"] == "2026-07-15T10:30:00"
 
 
+@pytest.mark.parametrize(
+    ("column", "written"),
+    [
+        ({"type": "text", "value": "2026-07-15T08:30:00Z"}, "2026-07-15T08:30:00Z"),
+        ({"type": "number", "value": 1.5}, 1.5),
+        ({"type": "date", "value": "2026-07-15T08:30:00Z"}, "2026-07-15T10:30:00"),
+        ({"type": "date", "value": "2026-07-15T08:30:00"}, "2026-07-15T08:30:00"),
+        ({"type": "choice", "value": 2}, 2),
+        ({"type": "multiChoice", "value": [1, 3]}, [1, 3]),
+        ({"type": "person", "value": ["a@b.example"]}, ["a@b.example"]),
+    ],
+)
+def test_a_column_may_say_its_type(column: JsonValue, written: JsonValue) -> None:
+    assert for_opus(Column=column)["Column"] == written
+
+
+@pytest.mark.parametrize(
+    ("column", "place"),
+    [
+        ({"type": "text", "value": 7}, "Column.value"),
+        ({"type": "number", "value": True}, "Column.value"),
+        ({"type": "number", "value": "7"}, "Column.value"),
+        ({"type": "date", "value": "today"}, "Column.value"),
+        ({"type": "choice", "value": 0}, "Column.value"),
+        ({"type": "multiChoice", "value": [1, 0]}, "Column.value[1]"),
+        ({"type": "person", "value": ["Jane"]}, "Column.value[0]"),
+        ({"type": "person", "value": ["a@b.example"], "x": 1}, "Column.x"),
+        ({"type": "choice"}, "Column.value"),
+        ({"type": "colour", "value": 1}, "Column"),
+    ],
+)
+def test_a_typed_column_that_breaks_a_rule_is_named_by_its_place(column: JsonValue, place: str) -> None:
+    body = SubmitInput.model_validate({"conflictOption": "Skip", "records": [RECORD | {"Column": column}]})
+
+    with pytest.raises(InvalidInput) as caught:
+        body.check(most=1)
+
+    assert [detail.target.removeprefix("records[0].") for detail in caught.value.details] == [place]
+
+
+def test_the_schema_of_a_submit_knows_good_records_only() -> None:
+    schema = SubmitInput.model_json_schema()
+
+    assert schema["properties"]["records"]["items"] == {"$ref": "#/$defs/RecordInput"}
+    assert {"TextColumn", "DateColumn", "PersonColumn"} <= schema["$defs"].keys()
+    assert "BadRecord" not in schema["$defs"]
+
+
+@pytest.mark.parametrize("name", ["rowKey", "leafName", "termFullPath", "createdBy"])
+def test_a_documented_text_that_looks_like_a_time_is_none(name: str) -> None:
+    assert for_opus(**{name: "2026-07-15T08:30:00Z"})[name] == "2026-07-15T08:30:00Z"
+
+
 def test_a_column_without_a_value_is_left_out() -> None:
     assert for_opus(Closed=None, termFullPath=None).keys() == RECORD.keys()
 

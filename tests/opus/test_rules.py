@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.avepoint.opus import Processed
-from shared.opus.documents import Batch, Order, Outcome, told
+from shared.opus.documents import Batch, Order, Outcome, finally_told
 from shared.opus.rules import TRIES, Work
 from shared.opus.verdicts import Answered, Later, NotSent, Refused, Unknown, Verdict
 
@@ -134,4 +134,4 @@ def test_the_status_of_a_finished_operation(succeeded: int, failed: int, uncerta
         }
     )
 
-    assert told(order(3), [outcome], finished=True).status == status
+    assert finally_told(order(3), [outcome]).status == status

@@ -8,7 +8,7 @@ import pytest
 from shared.errors import KeyReused, TooLarge
 from shared.opus.memory import SPAN
 from shared.storage import Container, Queue
-from tests.opus.conftest import Bench, Reopen, records
+from tests.opus.conftest import Bench, Reopen, records, until
 from tests.opus.dying import Killed, dying
 
 
@@ -147,6 +147,18 @@ async def test_a_refusal_after_a_lost_answer_leaves_doubt(bench: Bench) -> None:
     assert operation.status == "Uncertain"
 
 
+async def test_an_item_that_fails_after_a_lost_answer_is_in_doubt_and_the_others_are_not(bench: Bench) -> None:
+    bench.fault(method="POST", cut=0, execute=True)
+    bench.fault(method="POST", failRowKeys="record-0001")
+
+    operation = (await bench.submit(records(3))).operation
+
+    assert (operation.status, operation.succeeded, operation.failed) == ("PartiallySucceeded", 2, ())
+    (item,) = operation.uncertain
+    assert (item.index, item.id) == (1, "record-0001")
+    assert item.reason.endswith("The try after it came to nothing: Term not found.")
+
+
 async def test_a_throttled_submit_goes_on_later(bench: Bench) -> None:
     bench.fault(method="POST", status=429, headers={"Retry-After": "40"})
 
@@ -191,6 +203,40 @@ async def test_a_running_operation_is_told_with_what_is_done(reopen: Reopen) -> 
     progress = await bench.submit(records(100))
 
     assert (progress.operation.status, progress.operation.succeeded) == ("Running", 60)
+
+
+async def test_opus_is_not_waited_for_storage(reopen: Reopen, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = reopen(throttle_concurrency=2)
+    written = asyncio.Event()
+    create = bench.services.storage.create
+
+    async def slow(container: Container, path: str, data: bytes) -> str:
+        if "/outcomes/" in path:
+            await written.wait()
+        return await create(container, path, data)
+
+    monkeypatch.setattr(bench.services.storage, "create", slow)
+    submitting = asyncio.create_task(bench.submit(records(90)))
+
+    async def all_sent() -> bool:
+        return bench.asked("POST") == 6
+
+    await until(all_sent)
+    written.set()
+
+    assert (await submitting).operation.succeeded == 90
+
+
+async def test_what_is_marked_ahead_and_not_sent_is_not_in_doubt(bench: Bench) -> None:
+    bench.fault(method="POST", times=1, status=429, headers={"Retry-After": "40"})
+    progress = await bench.submit(records(200))
+
+    bench.fault(method="POST", times=None, status=400)
+    bench.clock.advance(seconds=40)
+    operation = (await bench.finish(progress.operation.operation_id)).operation
+
+    assert operation.uncertain == ()
+    assert operation.succeeded + len(operation.failed) == 200
 
 
 async def test_too_many_records_are_refused_and_nothing_is_stored(reopen: Reopen) -> None:

@@ -30,6 +30,8 @@ ROUTES = {
     "destroy_records": ("POST", "opus/records/destroy"),
     "list_operations": ("GET", "operations"),
     "get_operation": ("GET", "operations/{operationId}"),
+    "poll_operation": ("GET", "operations/{operationId}/poll"),
+    "resolve_operation": ("POST", "operations/{operationId}/resolve"),
     "health": ("GET", "health"),
     "health_details": ("GET", "health/details"),
 }
@@ -70,4 +72,4 @@ def test_routes_take_one_method_and_a_key(triggers: dict[str, Trigger], name: st
     trigger = triggers[name]
     method, path = route
     assert (trigger["type"], trigger["methods"], trigger["route"]) == ("httpTrigger", [method], path)
-    assert str(trigger["authLevel"]).lower() == ("anonymous" if name == "health" else "function")
+    assert str(trigger["authLevel"]).lower() == ("anonymous" if name in {"health", "poll_operation"} else "function")

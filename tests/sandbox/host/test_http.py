@@ -99,6 +99,7 @@ async def test_the_answer_leaves_as_the_function_gave_it(client: httpx.AsyncClie
         ("GET", "/v1/things/1", 200),
         ("GET", "/V1/THINGS/1", 200),
         ("GET", "/v1/things/1/", 200),
+        ("GET", "/v1/things/1%0A", 200),
         ("DELETE", "/v1/things/1", 204),
         ("PUT", "/v1/things/1", 404),
         ("GET", "/v1/things", 404),
