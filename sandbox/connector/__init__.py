@@ -1,0 +1,1 @@
+"""The Power Platform connector in ``connector/``, written from the app: ``make docs`` writes it."""
