@@ -1,0 +1,218 @@
+"""How long a harvest takes: ``python -m benchmarks.capacity`` for a reader's own numbers, and docs/capacity.md.
+
+It asks ``shared.harvest.capacity``, as ``POST /api/harvests?dryRun=true`` does.
+"""
+
+import sys
+from argparse import ArgumentDefaultsHelpFormatter, ArgumentParser
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Final
+
+from benchmarks.contenders.work import PAGE_SIZE
+from benchmarks.results import Results
+from benchmarks.scenarios import HARVEST, cpu, paged, wall
+from benchmarks.tables import table
+from shared.budget import Limits
+from shared.harvest.capacity import Estimate, Pace, estimate, least_requests
+from shared.harvest.plan import FAN_OUT
+from shared.settings import Settings
+
+USUAL_LATENCY: Final = timedelta(milliseconds=200)
+
+_DEFAULTS: Final = {name: field.default for name, field in Settings.model_fields.items()}
+LIMITS: Final = Limits(
+    _DEFAULTS["throttle_requests"],
+    timedelta(seconds=_DEFAULTS["throttle_window_seconds"]),
+    _DEFAULTS["throttle_reserved_percent"],
+)
+_CONCURRENCY: Final[int] = _DEFAULTS["throttle_concurrency"]
+_RUN_HOURS: Final[float] = _DEFAULTS["run_hours"]
+
+_SCALED: Final = 6_000
+_EXAMPLES: Final = (
+    "--items 1000000 --latency-ms 200",
+    f"--parents 20000 --chains {FAN_OUT} --latency-ms 200",
+)
+
+_TEXT: Final = """\
+# Capacity
+
+How long a harvest takes, what bounds it, and what would help. For your own numbers:
+
+{examples}
+It asks the same formula as `POST /api/harvests?dryRun=true` (`shared/harvest/capacity.py`), and a test holds that
+formula against the real request budget in simulated time. `make bench` writes this page from the formula and from the
+measured figures of [benchmarks.md](benchmarks.md).
+
+## The rule
+
+- **Requests.** A page each: items divided by the page size, and at least one for every list. A child dataset takes
+  one for every parent, however little the parent has.
+- **Latency.** A chain asks for one page after the other. Requests in flight are as many as there are partitions (one
+  for a list, or one for each of `HARVEST_TENANTS`; up to {fan_out} for the parents of a child dataset), and at most
+  `THROTTLE_CONCURRENCY` ({concurrency}) an instance. To the latency of a full page comes what cannot be done while
+  the next one is on its way: {own_ms:.0f} ms, as measured.
+- **CPU.** A full page of {page_size:,} items of 3 KB takes {cpu_ms:.0f} ms of one core, as measured: a core does
+  {rate:.0f} pages or {item_rate:,.0f} items a second. With {fan_out} chains on one core it is the CPU that bounds a
+  harvest of full pages when they come within {cpu_latency:.0f} ms; a second instance then helps.
+- **Budget.** {requests:,} requests in {window} (`THROTTLE_REQUESTS`, `THROTTLE_WINDOW_SECONDS`), less the
+  {percent:g} % for people waiting in flows: {share:,} for the harvests of all instances together. When they are
+  spent, harvests wait for the next window, and nothing is lost.
+- **Deadline.** A run that has not ended after `HARVEST_RUN_HOURS` ({hours:g}) fails.
+
+## The ceiling
+
+The budget is {flat:.2f} requests a second. At {latency} an answer *one* chain asks for {one_chain:.0f}, so that it is
+usually the budget and not the speed that bounds a large harvest. Below {share:,} requests more chains make a harvest
+faster; beyond that only fewer requests or a larger budget do.
+
+| with a page size of | items in a window | items in a run of {hours:g} hours |
+|---|---|---|
+{ceilings}
+
+Of a child dataset the parents count: {share:,} in a window, {run_requests:,} in a run.
+
+To raise the ceiling:
+
+- ask for larger pages: `HARVEST_PAGE_SIZE` is what AvePoint allows unless you lower it; the Graph API allows ten times
+  the 100 of the EnPower Web API;
+- harvest fewer parents in a run (`HARVEST_MAX_PARENTS`): those that were not asked for longest come first;
+- spread the schedules over the day;
+- have AvePoint raise its limit, and then raise `THROTTLE_REQUESTS`.
+
+## N items
+
+At {latency} a page, with the default settings, on one instance. *Waits* is the part of the time that is spent waiting
+for the next window.
+
+{items}
+## N parents
+
+A request for each parent, in {fan_out} partitions, at {latency} an answer.
+
+{parents}
+## More instances
+
+The same {scaled:,} requests at {latency} an answer: instances help as long as there are chains for them, and the budget
+is not spent.
+
+{instances}"""
+
+
+def main(argv: list[str]) -> None:
+    """Answer for a reader's own numbers."""
+    print(answer(argv))
+
+
+def answer(argv: list[str]) -> str:
+    """The answer to what is asked on the command line."""
+    asked = _parser().parse_args(argv)
+    pace = Pace(timedelta(milliseconds=asked.latency_ms), asked.chains, asked.instances, asked.concurrency)
+    limits = Limits(asked.requests, timedelta(seconds=asked.window_seconds), asked.reserved_percent)
+    found = estimate(least_requests(asked.items, page_size=asked.page_size, lists=asked.parents), pace, limits)
+    return (
+        f"{found.requests:,} requests at least, {pace.in_flight} in flight\n"
+        f"{shown(found.by_latency)} by latency, {shown(found.by_budget)} of waiting for the budget\n"
+        f"{shown(found.lasts)} in all, bound by the {found.bound_by}"
+    )
+
+
+def _parser() -> ArgumentParser:
+    parser = ArgumentParser(
+        prog="python -m benchmarks.capacity",
+        description="How long a harvest takes, and what bounds it.",
+        formatter_class=ArgumentDefaultsHelpFormatter,
+    )
+    parser.add_argument("--items", type=int, default=0, help="in all lists together")
+    parser.add_argument("--parents", type=int, default=1, help="lists, each of which takes a request at least")
+    parser.add_argument("--page-size", type=int, default=PAGE_SIZE)
+    parser.add_argument("--latency-ms", type=float, default=USUAL_LATENCY / timedelta(milliseconds=1))
+    parser.add_argument("--chains", type=int, default=1, help="partitions: tenants, or shares of the parents")
+    parser.add_argument("--instances", type=int, default=1)
+    parser.add_argument("--concurrency", type=int, default=_CONCURRENCY, help="THROTTLE_CONCURRENCY")
+    parser.add_argument("--requests", type=int, default=LIMITS.requests, help="THROTTLE_REQUESTS")
+    parser.add_argument("--window-seconds", type=float, default=LIMITS.window.total_seconds())
+    parser.add_argument("--reserved-percent", type=float, default=LIMITS.reserved_percent)
+    return parser
+
+
+def page(results: Results) -> str:
+    """docs/capacity.md, in Markdown."""
+    ours, one_chain = results.scenario(HARVEST), results.scenario(paged(50, 1))
+    cpu_ms = ours.median(cpu) / (ours.items / PAGE_SIZE) * 1000
+    own_ms = (one_chain.median(wall) - one_chain.floor) / (one_chain.items / PAGE_SIZE) * 1000
+    share = LIMITS.terms("harvest").most
+    windows = timedelta(hours=_RUN_HOURS) / LIMITS.window
+    return _TEXT.format(
+        examples="\n".join(map(_example, _EXAMPLES)),
+        fan_out=FAN_OUT,
+        concurrency=_CONCURRENCY,
+        own_ms=own_ms,
+        page_size=PAGE_SIZE,
+        cpu_ms=cpu_ms,
+        rate=1000 / cpu_ms,
+        item_rate=round(PAGE_SIZE * 1000 / cpu_ms, -2),
+        cpu_latency=round(cpu_ms * FAN_OUT, -1),
+        requests=LIMITS.requests,
+        window=shown(LIMITS.window),
+        percent=LIMITS.reserved_percent,
+        share=share,
+        flat=share / LIMITS.window.total_seconds(),
+        latency=shown(USUAL_LATENCY),
+        one_chain=timedelta(seconds=1) / USUAL_LATENCY,
+        hours=_RUN_HOURS,
+        ceilings="\n".join(f"| {size:,} | {size * share:,} | {size * share * windows:,.0f} |" for size in (1000, 100)),
+        run_requests=round(share * windows),
+        items="\n".join(_items()),
+        parents="\n".join(_parents()),
+        scaled=_SCALED,
+        instances="\n".join(_instances()),
+    )
+
+
+def _example(arguments: str) -> str:
+    return f"```sh\npython -m benchmarks.capacity {arguments}\n```\n\n```text\n{answer(arguments.split())}\n```\n"
+
+
+def _items() -> Iterator[str]:
+    rows = []
+    for items in (10_000, 100_000, 1_000_000, 10_000_000, 50_000_000):
+        for size in (1000, 100):
+            for chains in (1, 8):
+                found = estimate(least_requests(items, page_size=size), Pace(USUAL_LATENCY, chains), LIMITS)
+                rows.append((f"{items:,}", f"{size:,}", str(chains), *_cells(found)))
+    yield from table(("items", "page size", "chains", "requests", "lasts", "waits", "bound by"), rows)
+
+
+def _parents() -> Iterator[str]:
+    rows = []
+    for parents in (500, 5_000, 13_500, 50_000, 200_000):
+        found = estimate(parents, Pace(USUAL_LATENCY, FAN_OUT), LIMITS)
+        rows.append((f"{parents:,}", *_cells(found)))
+    yield from table(("parents", "requests", "lasts", "waits", "bound by"), rows)
+
+
+def _instances() -> Iterator[str]:
+    rows = []
+    for chains in (1, 8, 40):
+        paces = (Pace(USUAL_LATENCY, chains, instances) for instances in (1, 2, 5))
+        rows.append((str(chains), *(shown(estimate(_SCALED, pace, LIMITS).lasts) for pace in paces)))
+    yield from table(("chains", "1 instance", "2 instances", "5 instances"), rows)
+
+
+def _cells(found: Estimate) -> tuple[str, ...]:
+    return (f"{found.requests:,}", shown(found.lasts), shown(found.by_budget), found.bound_by)
+
+
+def shown(duration: timedelta) -> str:
+    """A duration in the largest unit that makes sense."""
+    seconds = duration.total_seconds()
+    for unit, size in (("h", 3600), ("min", 60), ("s", 1)):
+        if seconds >= size:
+            return f"{seconds / size:.3g} {unit}"
+    return f"{seconds * 1000:.3g} ms" if seconds else "0"
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

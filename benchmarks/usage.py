@@ -1,0 +1,32 @@
+"""What a process has used so far."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Seconds of CPU (user and system), and the peak of the resident memory."""
+
+    cpu: float
+    peak_bytes: int
+
+
+def used_by(pid: int) -> Usage:
+    """What the process has used so far, without its children."""
+    process = psutil.Process(pid)
+    times = process.cpu_times()
+    return Usage(times.user + times.system, _peak(pid) or process.memory_info().rss)
+
+
+def _peak(pid: int) -> int | None:
+    """The peak, where the system keeps it; elsewhere what is resident now has to do."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return None
+    found = re.search(r"^VmHWM:\s+(\d+) kB$", status, re.MULTILINE)
+    return int(found[1]) * 1024 if found else None
