@@ -11,7 +11,7 @@ start: .venv/ready node_modules/ready ## everything on this machine, on port 707
 	$(PYTHON) -m sandbox start
 
 test: .venv/ready node_modules/ready ## all tests
-	$(PYTHON) -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+	$(PYTHON) -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 check: lint types test ## lint, types, tests and docs
 
