@@ -228,6 +228,16 @@ async def test_a_stored_link_that_died_begins_the_partition_again(
     assert sorted(await lines(services, manifest)) == sorted(served(avepoint, "graph", USERS))
 
 
+async def test_a_parent_that_vanishes_between_two_pages_begins_the_partition_again(
+    services: Services, clock: Clock, avepoint: Simulator, harvest: Harvest
+) -> None:
+    await three_apps(avepoint, harvest, clock)
+    avepoint.fault(path="/smp/powerplatform/powerapps/*/launched-users", status=404, skip=1, times=1)
+    manifest = await harvested(services, harvest, "graph", USERS)
+    assert (manifest.verdict, manifest.parents) == ("complete", Parents(asked=3, gone=0, left_out=0))
+    assert sorted(await lines(services, manifest)) == sorted(served(avepoint, "graph", USERS))
+
+
 async def test_equal_keys_of_different_parents_are_no_duplicates(
     services: Services, avepoint: Simulator, harvest: Harvest
 ) -> None:
