@@ -5,11 +5,14 @@ It takes a minute, because the claim of the dead worker has to run out.
 
 import asyncio
 import os
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import httpx
+import pytest
 
 from sandbox.azurite import Azurite
+from sandbox.azurite import azurite as running_azurite
 from sandbox.host.process import running_host
 from shared.services import Services
 from tests.conftest import Simulator, app_settings
@@ -18,6 +21,13 @@ from tests.runtime.conftest import ended
 
 POWERAPPS = "/smp/powerplatform/powerapps"
 PAGES = 40
+
+
+@pytest.fixture
+async def azurite(tmp_path: Path) -> AsyncIterator[Azurite]:
+    """Queues of its own: the host that other tests share would take the messages."""
+    async with running_azurite(tmp_path / "azurite.log") as running:
+        yield running
 
 
 async def test_a_harvest_survives_the_death_of_its_host(
