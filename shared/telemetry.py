@@ -118,7 +118,7 @@ def _failures(current: Span) -> Iterator[None]:
     """Note that a span failed, and by what; a message or a traceback may hold anything, and belongs in the log."""
     try:
         yield
-    except Exception as error:
+    except Exception as error:  # whatever it was, it is raised again
         current.set_status(StatusCode.ERROR)
         current.set_attribute("error.type", type(error).__name__)
         raise

@@ -161,7 +161,7 @@ class Execution:
                 await started[len(numbers) // 2].wait()  # the next are marked while the rest of these are sent
                 await _until_left(under_way, self._backlog)
             await _until_left(under_way, 0)
-        except BaseException as error:
+        except BaseException as error:  # being cancelled is no reason to send on; it is raised again
             self._stopped = True
             if under_way and isinstance(error, Exception):
                 await asyncio.wait(under_way)
