@@ -10,7 +10,8 @@ from bisect import bisect_left
 from collections.abc import Buffer, Callable, Iterable, Sequence
 from hashlib import blake2b
 from heapq import merge
-from itertools import pairwise
+from itertools import pairwise, starmap
+from operator import eq
 
 import msgspec
 
@@ -41,12 +42,14 @@ class KeyReader:
         """
         if not self._dataset.key:
             return array("Q")
-        of_parent = blake2b(b"%b\0" % page.parent, digest_size=_HASH_BYTES)
-        return array("Q", b"".join([_digest(of_parent, self._key(item)) for item in page.items]))
+        return _hashes(b"%b\0" % page.parent, self._keys(page.items))
 
-    def _key(self, item: msgspec.Raw) -> bytes:
-        if self._in_front and (found := self._in_front(item)) and b"\\" not in found[1]:
-            return found[1]
+    def _keys(self, items: Sequence[msgspec.Raw]) -> Iterable[bytes]:
+        if (in_front := self._in_front) is None:
+            return map(self._decoded, items)
+        return [found[1] if (found := in_front(item)) else self._decoded(item) for item in items]
+
+    def _decoded(self, item: msgspec.Raw) -> bytes:
         try:
             return b"\0".join(msgspec.structs.astuple(self._decode(item)))
         except msgspec.ValidationError as error:
@@ -56,21 +59,23 @@ class KeyReader:
 def _in_front(key: str) -> Callable[[Buffer], re.Match[bytes] | None]:
     """Finds the key in an object that begins with it, as most do: the rest of the object need not be read.
 
-    Text with a backslash in it may be cut short.
+    It finds none with a backslash in it, where a quotation mark may not be the end.
     """
-    return re.compile(rb'\{%b:("[^"]*"|\d+)[,}]' % re.escape(msgspec.json.encode(key))).match
+    return re.compile(rb'\{%b:("[^"\\]*"|\d+)[,}]' % re.escape(msgspec.json.encode(key))).match
 
 
 def line_hashes(page: Page) -> array[int]:
     """One hash for each line of ``page``, for datasets whose items may have no key."""
-    of_parent = blake2b(page.parent, digest_size=_HASH_BYTES)
-    return array("Q", b"".join([_digest(of_parent, item) for item in page.items]))
+    return _hashes(page.parent, page.items)
 
 
-def _digest(begun: blake2b, rest: Buffer) -> bytes:
-    digest = begun.copy()
-    digest.update(rest)
-    return digest.digest()
+def _hashes(parent: bytes, texts: Iterable[Buffer]) -> array[int]:
+    begun, digests = blake2b(parent, digest_size=_HASH_BYTES), bytearray()
+    for text in texts:
+        digest = begun.copy()
+        digest.update(text)
+        digests += digest.digest()
+    return array("Q", digests)
 
 
 class SeenLines:
@@ -96,7 +101,7 @@ def packed(hashes: Iterable[int]) -> bytes:
 
 def count_duplicates(stored: Sequence[bytes]) -> int:
     """How many items of all parts have a key that an earlier one had."""
-    return sum(one == other for one, other in pairwise(merge(*map(_unpacked, stored))))
+    return sum(starmap(eq, pairwise(merge(*map(_unpacked, stored)))))
 
 
 def _unpacked(stored: bytes) -> "memoryview[int]":

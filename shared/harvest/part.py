@@ -16,6 +16,8 @@ from shared.harvest.snapshot import Part
 from shared.storage import Container, Storage
 
 BLOCK_BYTES = 4 * 1024 * 1024
+"""A block is uploaded as soon as it has this size."""
+
 BLOCKS_IN_FLIGHT = 2
 
 _LEVEL = 2  # measured: five times less CPU than zlib level 6, for a third more output
@@ -60,7 +62,9 @@ class PartWriter:
         self._seen = seen
         self._compressor = isal_zlib.compressobj(_LEVEL, isal_zlib.DEFLATED, _GZIP)
         self._sha256 = hashlib.sha256()
-        self._pending = bytearray()
+        self._pending: list[bytes] = []
+        self._pending_bytes = 0
+        self._compressing: asyncio.Task[bytes] | None = None
         self._uploads: set[asyncio.Task[None]] = set()
         self._blocks = 0
         self._items = 0
@@ -71,31 +75,27 @@ class PartWriter:
         self.dropped = 0
 
     @property
-    def items(self) -> int:
-        """Items written so far."""
-        return self._items
-
-    @property
     def size(self) -> int:
-        """Compressed bytes so far."""
-        return self._size + len(self._pending)
+        """Compressed bytes so far, without those of the last page."""
+        return self._size
 
     async def add(self, page: Page) -> None:
-        """Compress a page, away from the event loop, and upload every block that is full."""
-        for _ in range(_TURNS):  # reading the keys keeps the interpreter busy: the request for the next page goes first
+        """Take a page in; it is compressed, away from the event loop, while the next one is on its way.
+
+        Raises:
+            BadAnswer: An item of the page is no object; nothing of it is taken in.
+        """
+        for _ in range(_TURNS):  # the request for the next page goes first
             await asyncio.sleep(0)
-        compressed = await asyncio.to_thread(self._compress, page)
-        self._pending += compressed
-        while len(self._pending) >= BLOCK_BYTES:
-            block = bytes(self._pending[:BLOCK_BYTES])
-            del self._pending[:BLOCK_BYTES]
-            await self._upload(block)
+        hashes = self._keys(page)
+        await self._take_compressed()
+        self._compressing = asyncio.create_task(asyncio.to_thread(self._compress, page, hashes))
 
     async def finish(self) -> Part:
         """Upload the rest and make the blob."""
-        self._pending += self._compressor.flush()
-        await self._upload(bytes(self._pending))
-        self._pending.clear()
+        await self._take_compressed()
+        self._append(self._hashed(self._compressor.flush()))
+        await self._upload()
         await self._settle(self._uploads)
         await self._storage.commit(Container.INVENTORY, self._path, self._blocks)
         return Part(
@@ -108,20 +108,23 @@ class PartWriter:
         )
 
     async def abandon(self) -> None:
-        """Stop the uploads that are under way."""
-        for upload in self._uploads:
-            upload.cancel()
-        await asyncio.gather(*self._uploads, return_exceptions=True)
+        """Stop what is under way."""
+        tasks = [*self._uploads, *([self._compressing] if self._compressing else [])]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
-    def _compress(self, page: Page) -> bytes:
-        hashes = self._keys(page)
+    def _compress(self, page: Page, hashes: array[int]) -> bytes:
         self.key_hashes[page.parent].extend(hashes)
         if self._seen is not None:
             page = self._unseen(page, hashes, self._seen)
         lines = ndjson(page)
         self._items += len(page.items)
         self._raw_bytes += len(lines)
-        compressed: bytes = self._compressor.compress(lines)
+        return self._hashed(self._compressor.compress(lines))
+
+    def _hashed(self, compressed: bytes) -> bytes:
+        self._sha256.update(compressed)
         return compressed
 
     def _unseen(self, page: Page, hashes: array[int], seen: SeenLines) -> Page:
@@ -129,9 +132,24 @@ class PartWriter:
         self.dropped += len(page.items) - len(fresh)
         return replace(page, items=fresh)
 
-    async def _upload(self, block: bytes) -> None:
-        self._sha256.update(block)
-        self._size += len(block)
+    async def _take_compressed(self) -> None:
+        """Wait until the last page is compressed, and upload what makes a block."""
+        if self._compressing is None:
+            return
+        self._append(await self._compressing)
+        self._compressing = None
+        if self._pending_bytes >= BLOCK_BYTES:
+            await self._upload()
+
+    def _append(self, compressed: bytes) -> None:
+        self._pending.append(compressed)
+        self._pending_bytes += len(compressed)
+        self._size += len(compressed)
+
+    async def _upload(self) -> None:
+        block = b"".join(self._pending)
+        self._pending.clear()
+        self._pending_bytes = 0
         if len(self._uploads) >= BLOCKS_IN_FLIGHT:
             done, self._uploads = await asyncio.wait(self._uploads, return_when=asyncio.FIRST_COMPLETED)
             await self._settle(done)
