@@ -13,6 +13,8 @@ from http import HTTPStatus
 from typing import Literal, Protocol
 from urllib.parse import urlencode
 
+import msgspec
+
 from shared.avepoint.platform import OPUS_SCOPE
 from shared.avepoint.request import Answer, Method, Request
 from shared.errors import BadAnswer
@@ -80,7 +82,7 @@ class GraphApi:
         return self._request("DELETE", {"disposalIds": ids})
 
     def _request(self, method: Method, body: Mapping[str, object]) -> Request:
-        return Request(method, f"{self.base_url}{_RECORDS_PATH}", OPUS_SCOPE, "opus", json.dumps(body).encode())
+        return Request(method, f"{self.base_url}{_RECORDS_PATH}", OPUS_SCOPE, "opus", msgspec.json.encode(body))
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +107,7 @@ class ConnectorApi:
         return self._post(f"/{self.dispose_path.lstrip('/')}", {"disposalIds": ids})
 
     def _post(self, path: str, body: Mapping[str, object]) -> Request:
-        return Request("POST", f"{self.base_url}{path}", OPUS_SCOPE, "opus", json.dumps(body).encode())
+        return Request("POST", f"{self.base_url}{path}", OPUS_SCOPE, "opus", msgspec.json.encode(body))
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,7 +54,7 @@ class Dates:
 
     def written(self, time: datetime) -> str:
         """``time`` as Opus wants it."""
-        local = self.instant(time).astimezone(self.zone).replace(tzinfo=None)
+        local = (time if time.tzinfo else self.instant(time)).astimezone(self.zone).replace(tzinfo=None)
         return local.strftime(self.format) if self.format else local.isoformat(timespec="seconds")
 
     def read(self, text: str) -> str:

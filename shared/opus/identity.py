@@ -1,7 +1,8 @@
 """What makes two calls the same call."""
 
 import hashlib
-import json
+
+import msgspec
 
 
 def operation_id(caller: str, kind: str, key: str) -> str:
@@ -11,5 +12,4 @@ def operation_id(caller: str, kind: str, key: str) -> str:
 
 def fingerprint(value: object) -> str:
     """A hash of a JSON value that does not depend on the order of names or on blanks."""
-    canonical = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
-    return hashlib.sha256(canonical.encode()).hexdigest()
+    return hashlib.sha256(msgspec.json.encode(value, order="sorted")).hexdigest()

@@ -54,16 +54,16 @@ class RecordInput(BaseModel):
 
     def for_opus(self, dates: Dates) -> dict[str, JsonValue]:
         """The record as Opus wants it: every time in the tenant's format, and nothing for what has no value."""
-        times = {"timeCreated": self.time_created, "timeModified": self.time_modified}
-        values = {
+        values: dict[str, JsonValue] = {
             "rowKey": self.row_key,
             "leafName": self.leaf_name,
             "termFullPath": self.term_full_path,
-            **{name: dates.written(time) for name, time in times.items()},
+            "timeCreated": dates.written(self.time_created),
+            "timeModified": dates.written(self.time_modified),
             "createdBy": self.created_by,
             "modifiedBy": self.modified_by,
-            **{name: written(value, dates) for name, value in (self.model_extra or {}).items()},
         }
+        values |= {name: written(value, dates) for name, value in (self.model_extra or {}).items()}
         return {name: value for name, value in values.items() if value is not None}
 
 

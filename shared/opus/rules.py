@@ -6,6 +6,7 @@ A submit may be repeated, with Overwrite and with Skip alike; a destroy only whe
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 
 from shared.opus.documents import Batch, FailedItem, Order, Outcome, UncertainItem
 from shared.opus.verdicts import Answered, Later, NotSent, Refused, Unknown, Verdict
@@ -17,7 +18,7 @@ STOPPED = Unknown("The executor was stopped before it had the answer.")
 """What is known of a batch that is marked as sent and has no outcome."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Work:
     """One batch of an order, looked at at one instant."""
 
@@ -26,7 +27,7 @@ class Work:
     batch: Batch
     now: datetime
 
-    @property
+    @cached_property
     def items(self) -> list[tuple[int, str]]:
         """Index and row key of what is sent: all but the items that are perhaps destroyed."""
         excluded = {item.index for item in self.batch.uncertain}
