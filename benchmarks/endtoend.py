@@ -7,9 +7,10 @@ from typing import Final
 
 import httpx
 
+from benchmarks.contenders.work import base_url
 from benchmarks.data import RESOURCE
 from benchmarks.results import EndToEnd
-from benchmarks.server import TENANTS, base_url
+from benchmarks.server import TENANTS
 from benchmarks.usage import used_by
 from sandbox.azurite import azurite
 from sandbox.host.process import RunningHost, running_host

@@ -6,10 +6,10 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 from statistics import median
 from typing import Final
 
+from benchmarks.contenders.work import base_url
 from benchmarks.data import RESOURCE
 from benchmarks.inmemory import MemoryStorage, app, budget, settings_for
 from benchmarks.results import Overhead
-from benchmarks.server import base_url
 from shared.avepoint.request import Answer, Request
 from shared.harvest.slice import work
 from shared.harvest.starting import start_requested

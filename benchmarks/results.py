@@ -14,6 +14,9 @@ from benchmarks.contenders.work import PAGE_SIZE
 from shared.avepoint.opus import BATCH_SIZE
 from shared.document import Document
 
+DISTURBED = 0.02
+"""A run counts as disturbed when a core was taken away for more than this part of its time."""
+
 KEPT = Path(__file__).with_name("results.json")
 
 
@@ -47,13 +50,23 @@ def _cpu_model() -> str:
 
 
 class Took(Document):
-    """What one run did and took: seconds on the wall and of CPU (user and system), and the peak of its memory."""
+    """What one run did and took: seconds on the wall and of CPU (user and system), and the peak of its memory.
+
+    Attributes:
+        stolen: The seconds of CPU that the hypervisor gave to others meanwhile.
+    """
 
     items: int
     bytes: int
     wall: float
     cpu: float
+    stolen: float
     peak_bytes: int
+
+    @property
+    def disturbance(self) -> float:
+        """Which part of the time a core was taken away."""
+        return self.stolen / self.wall
 
 
 class Scenario(Document):

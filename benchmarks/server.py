@@ -28,16 +28,6 @@ _GZIP_HEADER: Final = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
 _TOKEN: Final = b'{"access_token":"a-token-of-the-benchmark","expires_in":3600,"token_type":"Bearer"}'
 
 
-def base_url(origin: str, *, items: int, milliseconds: int) -> str:
-    """The base URL of an AvePoint with so many items and that latency."""
-    return f"{origin}/{items}/{milliseconds}"
-
-
-def items_of(url: str) -> int:
-    """How many items the list behind a base URL holds."""
-    return int(url.split("/")[-2])
-
-
 @dataclass(frozen=True, slots=True)
 class _Body:
     """A page up to its last item, as the beginning of a gzip stream."""

@@ -4,18 +4,20 @@ import asyncio
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from operator import attrgetter
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
 
+from benchmarks.contenders.work import base_url
 from benchmarks.endtoend import end_to_end
 from benchmarks.overhead import overheads
-from benchmarks.results import Machine, Results, Scenario, Took
+from benchmarks.results import DISTURBED, Machine, Results, Scenario, Took
 from benchmarks.scenarios import Sizes, goals, scenarios
-from benchmarks.server import base_url
 from sandbox.processes import ROOT, running
 
 _PATIENCE_SECONDS: Final = 300
+_TRIES: Final = 4
 
 type Say = Callable[[str], object]
 
@@ -57,8 +59,16 @@ async def _rounds(origin: str, planned: tuple[Scenario, ...], rounds: int, say: 
     for number in range(rounds):
         for scenario in planned:
             say(f"round {number + 1} of {rounds}: {scenario.name}")
-            took[scenario.name].append(await _one(origin, scenario))
+            took[scenario.name].append(await _least_disturbed(origin, scenario))
     return tuple(scenario.model_copy(update={"runs": tuple(took[scenario.name])}) for scenario in planned)
+
+
+async def _least_disturbed(origin: str, scenario: Scenario) -> Took:
+    """Run a scenario, and again as long as others disturb it; the least disturbed run counts."""
+    runs = [await _one(origin, scenario)]
+    while runs[-1].disturbance > DISTURBED and len(runs) < _TRIES:
+        runs.append(await _one(origin, scenario))
+    return min(runs, key=attrgetter("disturbance"))
 
 
 async def _one(origin: str, scenario: Scenario) -> Took:

@@ -1,4 +1,4 @@
-"""What a process has used so far."""
+"""What a process has used so far, and what was taken from its machine."""
 
 import re
 from dataclasses import dataclass
@@ -20,6 +20,12 @@ def used_by(pid: int) -> Usage:
     process = psutil.Process(pid)
     times = process.cpu_times()
     return Usage(times.user + times.system, _peak(pid) or process.memory_info().rss)
+
+
+def stolen_seconds() -> float:
+    """The seconds of CPU that the hypervisor has given to others so far, where the system counts them."""
+    stolen: float = getattr(psutil.cpu_times(), "steal", 0.0)
+    return stolen
 
 
 def _peak(pid: int) -> int | None:

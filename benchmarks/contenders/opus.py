@@ -3,9 +3,8 @@
 import asyncio
 import uuid
 
-from benchmarks.contenders.work import Work
+from benchmarks.contenders.work import Work, items_of
 from benchmarks.inmemory import MemoryStorage, app, settings_for
-from benchmarks.server import items_of
 from shared.opus.assembly import operations_of
 from shared.opus.inputs import SubmitInput
 from shared.opus.operations import Call

@@ -1,3 +1,5 @@
+"""What all contenders share: the list they are given, and what they say they did."""
+
 from dataclasses import dataclass
 from typing import Final
 
@@ -12,3 +14,13 @@ class Work:
 
     items: int
     bytes: int
+
+
+def base_url(origin: str, *, items: int, milliseconds: int) -> str:
+    """The base URL of an AvePoint with so many items and that latency."""
+    return f"{origin}/{items}/{milliseconds}"
+
+
+def items_of(url: str) -> int:
+    """How many items the list behind a base URL holds."""
+    return int(url.split("/")[-2])
