@@ -55,7 +55,7 @@ class Dates:
     def written(self, time: datetime) -> str:
         """``time`` as Opus wants it."""
         local = (time if time.tzinfo else self.instant(time)).astimezone(self.zone).replace(tzinfo=None)
-        return local.strftime(self.format) if self.format else local.isoformat(timespec="seconds")
+        return local.strftime(self.format) if self.format else local.replace(microsecond=0).isoformat()
 
     def read(self, text: str) -> str:
         """A time that Opus gave, as RFC 3339 in UTC; what cannot be read stays as it is."""

@@ -8,8 +8,6 @@ from datetime import datetime
 from functools import cached_property
 from typing import Literal, Self, override
 
-from pydantic import JsonValue
-
 from shared.avepoint.opus import BATCH_SIZE, ConflictOption
 from shared.document import Document
 
@@ -71,7 +69,7 @@ class Order(Document):
     created_at: datetime
     conflict_option: ConflictOption | None = None
     dates: str | None = None
-    records: tuple[dict[str, JsonValue], ...] = ()
+    records: tuple[dict[str, object], ...] = ()
     refused: tuple[FailedItem, ...] = ()
     ids: tuple[str, ...] = ()
     before: datetime | None = None

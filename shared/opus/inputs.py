@@ -52,9 +52,9 @@ class RecordInput(BaseModel):
     created_by: Text = Field(alias="createdBy", description="Who created the record.")
     modified_by: Text = Field(alias="modifiedBy", description="Who last modified the record.")
 
-    def for_opus(self, dates: Dates) -> dict[str, JsonValue]:
+    def for_opus(self, dates: Dates) -> dict[str, object]:
         """The record as Opus wants it: every time in the tenant's format, and nothing for what has no value."""
-        values: dict[str, JsonValue] = {
+        values: dict[str, object] = {
             "rowKey": self.row_key,
             "leafName": self.leaf_name,
             "termFullPath": self.term_full_path,
@@ -63,7 +63,8 @@ class RecordInput(BaseModel):
             "createdBy": self.created_by,
             "modifiedBy": self.modified_by,
         }
-        values |= {name: written(value, dates) for name, value in (self.model_extra or {}).items()}
+        if columns := self.model_extra:
+            values |= {name: written(value, dates) for name, value in columns.items()}
         return {name: value for name, value in values.items() if value is not None}
 
 
@@ -75,9 +76,9 @@ class BadRecord:
     faults: tuple[Detail, ...]
 
     @property
-    def fields(self) -> dict[str, JsonValue]:
+    def fields(self) -> dict[str, object]:
         """What there is of it."""
-        return self.value if isinstance(self.value, dict) else {}
+        return {**self.value} if isinstance(self.value, dict) else {}
 
     @property
     def row_key(self) -> str:
@@ -150,21 +151,22 @@ class SubmitInput(BaseModel):
             refuse([detail for index, record in bad.items() for detail in record.details(index)])
         require_unique([record.row_key for record in self.records], place="records[{}].rowKey")
 
-    def for_opus(self, dates: Dates) -> tuple[dict[str, JsonValue], ...]:
+    def for_opus(self, dates: Dates) -> tuple[dict[str, object], ...]:
         """The records as Opus wants them, and bad ones as they are."""
         return tuple(one.fields if isinstance(one, BadRecord) else one.for_opus(dates) for one in self.records)
 
     def asked(self) -> dict[str, object]:
         """The body as the caller wrote it, apart from how times are spelt."""
-        records = [
-            one.value if isinstance(one, BadRecord) else one.model_dump(mode="json", by_alias=True)
-            for one in self.records
-        ]
+        good = iter(self.model_copy(update={"records": self._good()}).model_dump(mode="json", by_alias=True)["records"])
+        records = [one.value if isinstance(one, BadRecord) else next(good) for one in self.records]
         return {"conflictOption": self.conflict_option, "records": records}
 
     def refused(self) -> tuple[FailedItem, ...]:
         """What becomes of the bad records."""
         return tuple(record.failed(index) for index, record in self._bad().items())
+
+    def _good(self) -> list[RecordInput]:
+        return [record for record in self.records if isinstance(record, RecordInput)]
 
     def _bad(self) -> dict[int, BadRecord]:
         return {index: record for index, record in enumerate(self.records) if isinstance(record, BadRecord)}

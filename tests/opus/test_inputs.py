@@ -18,7 +18,7 @@ RECORD: dict[str, JsonValue] = {
 }
 
 
-def for_opus(**columns: JsonValue) -> dict[str, JsonValue]:
+def for_opus(**columns: JsonValue) -> dict[str, object]:
     return RecordInput.model_validate(RECORD | columns).for_opus(DATES)
 
 
