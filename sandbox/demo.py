@@ -162,7 +162,7 @@ async def _compared(client: httpx.AsyncClient, stack: Stack, snapshot: Snapshot)
 
 async def _opus_rounds(client: httpx.AsyncClient, stack: Stack) -> list[OpusRound]:
     """Submit records, see which are due, destroy them, and deliver the destroy a second time."""
-    fault = {"method": "POST", "path": "/records/connector/records", "failRowKeys": "demo-0007"}
+    fault = {"method": "POST", "path": "/records/connector/records", "failRowKeys": "demo-0007", "times": None}
     await _ok(client.post(f"{stack.avepoint_url}/_sandbox/faults", json=[fault]))
     body = {"conflictOption": "Overwrite", "records": [_record(number) for number in range(RECORDS)]}
     submitted = (await _ok(client.post(f"opus/connections/{CONNECTION}/records", json=body))).json()
