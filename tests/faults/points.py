@@ -110,9 +110,7 @@ class PointedStorage(Storage):
 
     @override
     async def stream(self, container: Container, path: str) -> AsyncIterator[bytes]:
-        async with self.points.around("read", path):
-            found = [piece async for piece in self.inner.stream(container, path)]
-        for piece in found:
+        async for piece in self._around("read", path, self.inner.stream(container, path)):
             yield piece
 
     @override
@@ -132,16 +130,12 @@ class PointedStorage(Storage):
 
     @override
     async def list(self, container: Container, prefix: str) -> AsyncIterator[str]:
-        async with self.points.around("list", prefix):
-            found = [path async for path in self.inner.list(container, prefix)]
-        for path in found:
+        async for path in self._around("list", prefix, self.inner.list(container, prefix)):
             yield path
 
     @override
     async def list_folders(self, container: Container, prefix: str) -> AsyncIterator[str]:
-        async with self.points.around("list", prefix):
-            found = [name async for name in self.inner.list_folders(container, prefix)]
-        for name in found:
+        async for name in self._around("list", prefix, self.inner.list_folders(container, prefix)):
             yield name
 
     @override
@@ -162,6 +156,13 @@ class PointedStorage(Storage):
     @override
     async def close(self) -> None:
         await self.inner.close()
+
+    async def _around[T](self, verb: str, what: str, found: AsyncIterator[T]) -> AsyncIterator[T]:
+        """All that is found is one use."""
+        async with self.points.around(verb, what):
+            everything = [one async for one in found]
+        for one in everything:
+            yield one
 
 
 def pointed(exchange: Exchange, points: Points) -> Exchange:
