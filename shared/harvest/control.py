@@ -19,19 +19,13 @@ log = logging.getLogger(__name__)
 async def cancel(services: Services, run_id: str) -> Run | None:
     """Cancel a run: what has not ended fails, and workers notice within a page. ``None`` when there is no such run."""
     run = await read_run(services.storage, run_id)
-    if run is None or await _has_harvested(services.storage, run):
+    if run is None or (await view(services.storage, run)).finished_at is not None:
         return run
     run = await amend(services.storage, run_id, cancelled_at=run.cancelled_at or services.clock())
     if run is not None:
         await end(services, run, reason="the run was cancelled")
         log_event(log, "run.cancelled", logging.WARNING, run=run_id)
     return run
-
-
-async def _has_harvested(storage: Storage, run: Run) -> bool:
-    """Whether a run is over that left out less than everything."""
-    seen = await view(storage, run)
-    return seen.finished_at is not None and any(dataset.state != "skipped" for dataset in seen.datasets)
 
 
 async def end(services: Services, run: Run, *, reason: str) -> None:

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from shared.avepoint.platform import SOURCES, Source
 
 RUNS = "runs/"
+ANNOUNCED = "announced/"
 WATERMARKS = "watermarks/"
 LATEST = "latest/"
 
@@ -27,6 +28,11 @@ def source_of(run: str) -> Source | None:
 def started_at(run: str) -> datetime:
     """The instant in a run id."""
     return datetime.strptime(run[:16], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
+
+
+def announced(source: Source) -> str:
+    """The run of a source that is the last to begin, in ``harvest-state``."""
+    return f"{ANNOUNCED}{source}.json"
 
 
 def run_document(run: str) -> str:

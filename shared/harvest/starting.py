@@ -1,7 +1,8 @@
 """Starting a run: from a tick of a timer, or because somebody asks for it."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from math import ceil, prod
 from typing import Literal
 
@@ -10,11 +11,11 @@ from shared.avepoint.platform import Source
 from shared.document import Document
 from shared.errors import InvalidInput, Misconfigured, Problem
 from shared.harvest import paths
+from shared.harvest.announcing import announce, begin_announced
 from shared.harvest.capacity import Pace, estimate
 from shared.harvest.choosing import choose_parents
-from shared.harvest.control import cancel
 from shared.harvest.plan import ParentSnapshot, PlannedDataset, Timing, UnknownDatasets, choose, least_requests
-from shared.harvest.runs import Run, Trigger, begin, new_run, random_suffix, unfinished
+from shared.harvest.runs import Run, Trigger, begin, new_run, random_suffix, read_run, unfinished
 from shared.harvest.snapshot import read_latest
 from shared.harvest.state import held, view
 from shared.harvest.watermark import read_watermark
@@ -77,7 +78,9 @@ async def start_scheduled(services: Services, source: Source, *, due: datetime |
     now = services.clock()
     tick = tick_of(due, now)
     run_id = paths.run_id(source, tick) if tick else paths.run_id(source, now, suffix=random_suffix())
-    return await begin(services.storage, await _new_run(services, run_id, "timer" if tick else "admin", datasets))
+    trigger: Trigger = "timer" if tick else "admin"
+    standing = partial(read_run, services.storage, run_id)
+    return await _start(services, run_id, source, trigger, datasets, standing=standing)
 
 
 async def start_requested(services: Services, source: Source, names: Sequence[str] | None) -> Run:
@@ -92,23 +95,36 @@ async def start_requested(services: Services, source: Source, names: Sequence[st
     """
     datasets = requested(services.settings, source, names)
     services.settings.base_url(source)
-    running = await _holder_of_all(services, source, datasets)
-    if running is not None:
-        return running
     run_id = paths.run_id(source, services.clock(), suffix=random_suffix())
-    run = await begin(services.storage, await _new_run(services, run_id, "http", datasets))
-    earlier = await _holder_of_all(services, source, datasets, before=run.run_id)
-    if earlier is None:
-        return run
-    await cancel(services, run.run_id)
-    return earlier
+    standing = partial(_holder_of_all, services, source, datasets)
+    return await _start(services, run_id, source, "http", datasets, standing=standing)
+
+
+async def _start(
+    services: Services,
+    run_id: str,
+    source: Source,
+    trigger: Trigger,
+    datasets: Sequence[Dataset],
+    *,
+    standing: Callable[[], Awaitable[Run | None]],
+) -> Run:
+    """Begin a new run unless there is one ``standing``, whoever else starts one at the same time."""
+    while True:
+        last = await begin_announced(services.storage, source, now=services.clock())
+        run = await standing()
+        if run is not None:
+            return run
+        run = await _new_run(services, run_id, source, trigger, datasets)
+        if await announce(services.storage, run, after=last):
+            return await begin(services.storage, run)
 
 
 async def plan_requested(services: Services, source: Source, names: Sequence[str] | None) -> RunPlan:
     """What ``start_requested`` would do; raises what it would raise."""
     datasets = requested(services.settings, source, names)
     services.settings.base_url(source)
-    run = await _new_run(services, paths.run_id(source, services.clock()), "http", datasets)
+    run = await _new_run(services, paths.run_id(source, services.clock()), source, "http", datasets)
     planned = tuple([await _plan(services, *pair) for pair in zip(datasets, run.datasets, strict=True)])
     requests = sum(one.least_requests for one in planned)
     found = estimate(requests, _pace(services.settings, planned), limits_of(services.settings))
@@ -159,12 +175,11 @@ def requested(settings: Settings, source: Source, names: Sequence[str] | None) -
     return datasets
 
 
-async def _new_run(services: Services, run_id: str, trigger: Trigger, datasets: Sequence[Dataset]) -> Run:
+async def _new_run(
+    services: Services, run_id: str, source: Source, trigger: Trigger, datasets: Sequence[Dataset]
+) -> Run:
     settings, now = services.settings, services.clock()
     lasts = timedelta(hours=settings.run_hours)
-    source = paths.source_of(run_id)
-    if source is None:
-        raise AssertionError(f"{run_id} is no run id")
     holders = await held(services.storage, source, since=now - lasts - GRACE)
     return new_run(
         run_id,
@@ -213,16 +228,14 @@ async def _parents(services: Services, datasets: Iterable[Dataset]) -> dict[str,
     return found
 
 
-async def _holder_of_all(
-    services: Services, source: Source, datasets: Iterable[Dataset], *, before: str | None = None
-) -> Run | None:
-    """The first unfinished run, of those before the run ``before``, that harvests all of ``datasets``."""
+async def _holder_of_all(services: Services, source: Source, datasets: Iterable[Dataset]) -> Run | None:
+    """The first unfinished run that harvests all of ``datasets``."""
     wanted = {dataset.name for dataset in datasets}
     since = services.clock() - timedelta(hours=services.settings.run_hours) - GRACE
     runs = [run async for run in unfinished(services.storage, since=since, source=source)]
     for run in sorted(runs, key=lambda run: run.run_id):
         harvested = {dataset.dataset for dataset in run.datasets if dataset.skipped is None}
-        if (before is None or run.run_id < before) and wanted <= harvested:
+        if wanted <= harvested:
             seen = await view(services.storage, run)
             if seen.state == "running":
                 return run

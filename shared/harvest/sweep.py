@@ -6,9 +6,11 @@ from collections.abc import Iterable
 from contextlib import suppress
 from datetime import datetime, timedelta
 
+from shared.avepoint.platform import SOURCES
 from shared.errors import AppError, Misconfigured
 from shared.events import log_event
 from shared.harvest import paths
+from shared.harvest.announcing import begin_announced
 from shared.harvest.checkpoint import ENDED, Checkpoint, checkpoints_of, read_checkpoint
 from shared.harvest.control import end, publish_all
 from shared.harvest.inventory import tell_ages
@@ -29,8 +31,10 @@ log = logging.getLogger(__name__)
 
 
 async def sweep(services: Services) -> None:
-    """Look after every run that is kept, and say how old the snapshots are."""
+    """Look after every run that is announced or kept, and say how old the snapshots are."""
     now = services.clock()
+    for source in SOURCES:
+        await begin_announced(services.storage, source, now=now)
     for run_id in await run_ids(services.storage):
         try:
             await _look_after(services, run_id, now)

@@ -69,6 +69,21 @@ class DeathAt:
 
 
 @dataclass
+class DeathBefore:
+    """Kills whoever is about to do something to something, once."""
+
+    verb: str
+    what: str
+    skip: int = 0
+
+    async def __call__(self, point: Point) -> None:
+        if (point.side, point.verb) == ("before", self.verb) and self.what in point.what:
+            self.skip -= 1
+            if self.skip == -1:
+                raise Killed
+
+
+@dataclass
 class Points:
     """The points that one process comes to; a dead one comes to none any more."""
 

@@ -1,13 +1,12 @@
 """Promises 2 and 4: many slices, silences of every kind, and links that die while they wait."""
 
 import logging
-from dataclasses import dataclass
 
 import pytest
 
 from shared.harvest.checkpoint import read_checkpoint
 from shared.harvest.runs import Run
-from tests.faults.points import Killed, Point
+from tests.faults.points import DeathBefore
 from tests.faults.scenarios import A_PAGE_A_SLICE, APPS, Scenario, begun, check_run, night, seen
 from tests.faults.world import Host, Simulation
 
@@ -20,21 +19,6 @@ async def test_a_hundred_slices_are_as_right_as_one(simulation: Simulation) -> N
     run = await night(host, scenario)
     checkpoint, _ = await read_checkpoint(host.world.storage, run.addresses()[0])
     assert (checkpoint.epoch, len(checkpoint.progress.parts), checkpoint.progress.requests) == (100, 100, 100)
-
-
-@dataclass
-class DeathBefore:
-    """Kills whoever is about to do something to something, once."""
-
-    verb: str
-    what: str
-    skip: int = 0
-
-    async def __call__(self, point: Point) -> None:
-        if (point.side, point.verb) == ("before", self.verb) and self.what in point.what:
-            self.skip -= 1
-            if self.skip == -1:
-                raise Killed
 
 
 @pytest.mark.parametrize(
