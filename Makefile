@@ -1,6 +1,8 @@
 # Each target sets up what it needs: a virtual environment (uv where present, venv and pip where not) and Azurite.
 PYTHON := .venv/bin/python
 UV := $(shell command -v uv 2>/dev/null)
+# The tests start a hundred processes: each would compile everything anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: demo start test check bench soak lint format types docs lock clean
 

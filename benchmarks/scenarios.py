@@ -17,6 +17,8 @@ class Sizes:
     """How much there is to do."""
 
     rounds: int
+    tries: int
+    """How often a run that others disturb is tried."""
     pages: int
     """Different ones, which the server repeats."""
     items: int
@@ -29,6 +31,7 @@ class Sizes:
 
 FULL = Sizes(
     rounds=5,
+    tries=4,
     pages=10,
     items=100_000,
     latency_items=64_000,
@@ -38,6 +41,7 @@ FULL = Sizes(
 )
 QUICK = Sizes(
     rounds=1,
+    tries=1,
     pages=1,
     items=1_000,
     latency_items=8_000,

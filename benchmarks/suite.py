@@ -17,7 +17,6 @@ from benchmarks.scenarios import Sizes, goals, scenarios
 from sandbox.processes import ROOT, running
 
 _PATIENCE_SECONDS: Final = 300
-_TRIES: Final = 4
 
 type Say = Callable[[str], object]
 
@@ -31,7 +30,7 @@ async def run(sizes: Sizes, say: Say) -> Results:
     with TemporaryDirectory() as directory:
         logs = Path(directory)
         async with serving(logs, pages=sizes.pages) as origin:
-            measured = await _rounds(origin, scenarios(sizes), sizes.rounds, say)
+            measured = await _rounds(origin, sizes, say)
             say("overheads")
             added = await overheads(origin, requests=sizes.requests, rounds=sizes.rounds)
             say("end to end")
@@ -53,20 +52,21 @@ async def serving(logs: Path, *, pages: int) -> AsyncIterator[str]:
         yield (await server.printed(r"^listening on (\S+)$"))[1]
 
 
-async def _rounds(origin: str, planned: tuple[Scenario, ...], rounds: int, say: Say) -> tuple[Scenario, ...]:
+async def _rounds(origin: str, sizes: Sizes, say: Say) -> tuple[Scenario, ...]:
     """Run every scenario once in every round, so that whatever slows the machine down slows all of them."""
+    planned = scenarios(sizes)
     took: dict[str, list[Took]] = {scenario.name: [] for scenario in planned}
-    for number in range(rounds):
+    for number in range(sizes.rounds):
         for scenario in planned:
-            say(f"round {number + 1} of {rounds}: {scenario.name}")
-            took[scenario.name].append(await _least_disturbed(origin, scenario))
+            say(f"round {number + 1} of {sizes.rounds}: {scenario.name}")
+            took[scenario.name].append(await _least_disturbed(origin, scenario, tries=sizes.tries))
     return tuple(scenario.model_copy(update={"runs": tuple(took[scenario.name])}) for scenario in planned)
 
 
-async def _least_disturbed(origin: str, scenario: Scenario) -> Took:
+async def _least_disturbed(origin: str, scenario: Scenario, *, tries: int) -> Took:
     """Run a scenario, and again as long as others disturb it; the least disturbed run counts."""
     runs = [await _one(origin, scenario)]
-    while runs[-1].disturbance > DISTURBED and len(runs) < _TRIES:
+    while runs[-1].disturbance > DISTURBED and len(runs) < tries:
         runs.append(await _one(origin, scenario))
     return min(runs, key=attrgetter("disturbance"))
 
