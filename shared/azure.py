@@ -8,8 +8,6 @@ import os
 import ssl
 from collections.abc import Mapping
 from typing import TypedDict, override
-from urllib.parse import urlsplit
-from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 from azure.core.credentials_async import AsyncTokenCredential
@@ -17,6 +15,7 @@ from azure.core.pipeline.transport import AioHttpTransport, AsyncHttpResponse, H
 from azure.identity.aio import DefaultAzureCredential, ManagedIdentityCredential
 
 from shared.events import log_event
+from shared.proxies import Proxies
 from shared.settings import Settings
 
 
@@ -47,7 +46,7 @@ class _Transport(AioHttpTransport):  # type: ignore[misc]  # azure-core exports 
     def __init__(self, tls: ssl.SSLContext) -> None:
         super().__init__()
         self._tls = tls
-        self._proxies = getproxies()
+        self._proxies = Proxies()
 
     @override
     async def open(self) -> None:
@@ -61,9 +60,9 @@ class _Transport(AioHttpTransport):  # type: ignore[misc]  # azure-core exports 
 
     @override
     async def send(self, request: HttpRequest, **options: object) -> AsyncHttpResponse:
-        parts = urlsplit(request.url)
-        if parts.scheme in self._proxies and not proxy_bypass(parts.netloc):
-            options.setdefault("proxy", self._proxies[parts.scheme])
+        proxy = self._proxies.proxy_for(request.url)
+        if proxy is not None:
+            options.setdefault("proxy", proxy)
         response: AsyncHttpResponse = await super().send(request, **options)
         return response
 

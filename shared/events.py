@@ -3,8 +3,7 @@
 import logging
 from collections.abc import Mapping
 
-from shared.redaction import redacted
-from shared.telemetry import Value, record, surrounding_fields
+from shared.telemetry import record, safe, surrounding_fields
 
 
 def log_event(logger: logging.Logger, event: str, level: int = logging.INFO, /, **fields: object) -> None:
@@ -26,16 +25,13 @@ def log_failure(logger: logging.Logger, event: str, /, **fields: object) -> None
 def _log(
     logger: logging.Logger, event: str, level: int, fields: Mapping[str, object], *, exc_info: bool = False
 ) -> None:
-    safe = {**surrounding_fields(), **{name: _safe(value) for name, value in fields.items()}}
-    record(event, safe)
+    surroundings = surrounding_fields()
+    record(event, {**surroundings, **fields})
     if logger.isEnabledFor(level):
-        text = "".join(f" {name}={_shown(value)}" for name, value in safe.items())
-        logger.log(level, "%s%s", event, text, exc_info=exc_info, extra={"event": event, **safe}, stacklevel=3)
-
-
-def _safe(value: object) -> Value | None:
-    """Numbers as they are, everything else as text without secrets: no log hook sees the fields of a record."""
-    return value if isinstance(value, int | float | None) else redacted(str(value))
+        # No log hook sees the fields of a record: it is here that they are redacted.
+        shown = {**surroundings, **{name: safe(value) for name, value in fields.items()}}
+        text = "".join(f" {name}={_shown(value)}" for name, value in shown.items())
+        logger.log(level, "%s%s", event, text, exc_info=exc_info, extra={"event": event, **shown}, stacklevel=3)
 
 
 def _shown(value: object) -> str:

@@ -76,12 +76,17 @@ for _measure in MEASURES:
     _fed_by[_measure.event].append((_measure, _recorder(_measure)))
 
 
-def record(event: str, fields: Mapping[str, Value | None]) -> None:
+def record(event: str, fields: Mapping[str, object]) -> None:
     """Feed the instruments that ``event`` has; an event without the number feeds none."""
     for measure, add in _fed_by.get(event, ()):
         number = fields.get(measure.field) if measure.field else 1
         if isinstance(number, int | float):
-            add(number, {name: value for name in measure.by if (value := fields.get(name)) is not None})
+            add(number, {name: value for name in measure.by if (value := safe(fields.get(name))) is not None})
+
+
+def safe(value: object) -> Value | None:
+    """Numbers as they are, everything else as text without secrets."""
+    return value if isinstance(value, int | float | None) else redacted(str(value))
 
 
 @contextmanager
@@ -93,13 +98,13 @@ def span(name: str, of: str | None = None, kind: SpanKind = SpanKind.INTERNAL, /
             on it, wherever and whenever, are in one trace. Without it, the trace that goes on.
         fields: Attributes; text is redacted.
     """
-    safe = {key: redacted(value) if isinstance(value, str) else value for key, value in fields.items()}
+    attributes = {key: redacted(value) if isinstance(value, str) else value for key, value in fields.items()}
     context, links = _place(of)
-    surroundings = _surroundings.set({**surrounding_fields(), **safe})
+    surroundings = _surroundings.set({**surrounding_fields(), **attributes})
     try:
         with (
             _tracer.start_as_current_span(
-                name, context, kind, safe, links, record_exception=False, set_status_on_exception=False
+                name, context, kind, attributes, links, record_exception=False, set_status_on_exception=False
             ) as current,
             _failures(current),
         ):

@@ -4,7 +4,8 @@ import asyncio
 import ssl
 import uuid
 from collections.abc import Mapping
-from http.cookiejar import CookieJar, DefaultCookiePolicy
+from contextlib import aclosing
+from functools import partial
 from urllib.parse import urlencode
 
 import httpx
@@ -12,6 +13,7 @@ from isal import isal_zlib
 
 from shared.avepoint.request import Answer
 from shared.errors import BadAnswer, BrokenChain, Interrupted, Unreachable
+from shared.proxies import Proxies
 from shared.redaction import redacted, redacted_url
 from shared.version import VERSION
 
@@ -24,7 +26,9 @@ ANSWER_SECONDS = 300
 REQUEST_ID = "x-ms-client-request-id"
 """The header under which Microsoft's and AvePoint's services log whose request it was."""
 
-_TIMEOUT = httpx.Timeout(connect=10, read=90, write=30, pool=None)
+_HEADERS = {"User-Agent": f"avepoint-functions/{VERSION}", "Accept": "*/*", "Accept-Encoding": "gzip"}
+_TIMEOUTS = {"timeout": httpx.Timeout(connect=10, read=90, write=30, pool=None).as_dict()}
+_LIMITS = httpx.Limits(max_connections=None, max_keepalive_connections=32, keepalive_expiry=30)
 _GZIP = 16 + 15
 _NO_CONNECTION = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
 _CHECK_NETWORK = (
@@ -33,23 +37,19 @@ _CHECK_NETWORK = (
 
 
 class Wire:
-    """One pooled HTTP client for the life of the process and event loop. It keeps no cookies and follows no redirects.
+    """The pooled connections of the process and event loop, straight or through the proxies of the environment.
 
-    Proxies are those of the environment (``HTTPS_PROXY``, ``NO_PROXY``).
+    What a client of httpx does beyond that (cookies, redirects, authentication) is not wanted, and takes as long as
+    the rest of an exchange.
 
     Args:
         tls: Whom to trust, and which protocol to speak at least.
     """
 
     def __init__(self, tls: ssl.SSLContext) -> None:
-        self._client = httpx.AsyncClient(
-            verify=tls,
-            timeout=_TIMEOUT,
-            limits=httpx.Limits(max_connections=None, max_keepalive_connections=32, keepalive_expiry=30),
-            headers={"User-Agent": f"avepoint-functions/{VERSION}", "Accept-Encoding": "gzip"},
-            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
-            follow_redirects=False,
-        )
+        self._open = partial(httpx.AsyncHTTPTransport, verify=tls, limits=_LIMITS)
+        self._proxies = Proxies()
+        self._transports: dict[str | None, httpx.AsyncBaseTransport] = {}
 
     async def exchange(self, method: str, url: str, headers: Mapping[str, str], body: bytes | None) -> Answer:
         """Send one request and read its answer to the end.
@@ -62,11 +62,11 @@ class Wire:
         """
         what = f"{method} {redacted_url(url)} (request {headers.get(REQUEST_ID, 'without id')})"
         try:
-            async with (
-                asyncio.timeout(ANSWER_SECONDS),
-                self._client.stream(method, url, headers=dict(headers), content=body) as response,
-            ):
-                return Answer(response.status_code, response.headers, await _read(response, what))
+            request = httpx.Request(method, url, headers={**_HEADERS, **headers}, content=body, extensions=_TIMEOUTS)
+            async with asyncio.timeout(ANSWER_SECONDS):
+                response = await self._transport(url).handle_async_request(request)
+                async with aclosing(response):
+                    return Answer(response.status_code, response.headers, await _read(response, what))
         # No error of httpx is chained: it holds the request, and so the token.
         except _NO_CONNECTION as error:
             raise Unreachable(f"no connection for {what}: {_reason(error)}", remedy=_CHECK_NETWORK) from None
@@ -84,7 +84,14 @@ class Wire:
 
     async def close(self) -> None:
         """Close the connections."""
-        await self._client.aclose()
+        for transport in self._transports.values():
+            await transport.aclose()
+
+    def _transport(self, url: str) -> httpx.AsyncBaseTransport:
+        proxy = self._proxies.proxy_for(url)
+        if proxy not in self._transports:
+            self._transports[proxy] = self._open(proxy=proxy)
+        return self._transports[proxy]
 
 
 def _reason(error: Exception) -> str:

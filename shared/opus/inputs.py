@@ -57,15 +57,16 @@ class RecordInput(BaseModel):
         values: dict[str, object] = {
             "rowKey": self.row_key,
             "leafName": self.leaf_name,
-            "termFullPath": self.term_full_path,
             "timeCreated": dates.written(self.time_created),
             "timeModified": dates.written(self.time_modified),
             "createdBy": self.created_by,
             "modifiedBy": self.modified_by,
         }
+        if self.term_full_path is not None:
+            values["termFullPath"] = self.term_full_path
         if columns := self.model_extra:
-            values |= {name: written(value, dates) for name, value in columns.items()}
-        return {name: value for name, value in values.items() if value is not None}
+            values |= {name: text for name, value in columns.items() if (text := written(value, dates)) is not None}
+        return values
 
 
 @dataclass(frozen=True, slots=True)

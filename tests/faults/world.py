@@ -7,9 +7,6 @@ from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import override
 
-import httpx
-from starlette.applications import Starlette
-
 from sandbox.avepoint import AvePoint
 from sandbox.avepoint.app import create_app
 from sandbox.avepoint.faults import Rule
@@ -27,6 +24,7 @@ from tests.faults import promises
 from tests.faults.memory import MemoryStorage, Message
 from tests.faults.points import Fate, Killed, unharmed
 from tests.faults.process import Errand, Process
+from tests.loopback import Loopback
 
 BEGIN = datetime(2026, 3, 20, 2, 0, tzinfo=UTC)
 ORIGIN = "http://127.0.0.1"
@@ -48,13 +46,6 @@ class Clock(conftest.Clock):
     def __call__(self) -> datetime:
         self.advance(milliseconds=1)
         return self.now
-
-
-class Loopback(Wire):
-    """A wire without sockets: what is sent arrives in the application, and its answer comes back."""
-
-    def __init__(self, app: Starlette) -> None:
-        self._client = httpx.AsyncClient(transport=httpx.ASGITransport(app), headers={"Accept-Encoding": "gzip"})
 
 
 @dataclass

@@ -26,10 +26,10 @@ from shared.opus.sweep import sweep_operations
 from shared.services import Services
 from shared.settings import load_settings
 from shared.storage import Container, Queue
-from shared.wire import Wire
 from tests.faults.memory import MemoryStorage, Message
 from tests.faults.points import Killed, Point
 from tests.faults.process import Errand, Process
+from tests.loopback import Loopback
 from tests.shared.virtual_time import clock
 
 ORIGIN = "http://127.0.0.1"
@@ -82,15 +82,9 @@ class Moods(Faults):
         return self._dice.choices(self._rules, self._weights)[0]
 
 
-class Loopback(Wire):
-    """A wire without sockets, whose answers can be cut off."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        transport = httpx.ASGITransport(_cuttable(app))
-        self._client = httpx.AsyncClient(transport=transport, headers={"Accept-Encoding": "gzip"})
-
-
 def _cuttable(app: ASGIApp) -> ASGIApp:
+    """An application whose answers can be cut off."""
+
     async def cut(scope: Scope, receive: Receive, send: Send) -> None:
         closed = asyncio.Event()
         serving = asyncio.ensure_future(app({**scope, "state": {"close": closed.set}}, receive, send))
@@ -127,7 +121,7 @@ class World:
         self.avepoint.change({"latencyMs": 120})
         self.avepoint.faults = self.moods = Moods(self.dice)
         self.storage = MemoryStorage(clock)
-        self.wire = Loopback(create_app(self.avepoint))
+        self.wire = Loopback(_cuttable(create_app(self.avepoint)))
         environ = app_settings(avepoint_url=ORIGIN, storage="UseDevelopmentStorage=true")
         own = {"AVEPOINT_CLIENT_SECRET": "s", "OPUS_DESTROY_ENABLED": "true", "THROTTLE_REQUESTS": "1000000"}
         self.settings = load_settings(environ | own)

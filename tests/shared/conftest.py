@@ -1,8 +1,8 @@
-"""A vault with certificates, a managed identity, and an AvePoint that lives by the clock of the test."""
+"""A vault with certificates, a managed identity, an AvePoint that lives by the clock of the test, and a bare server."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -117,3 +117,20 @@ async def until_ok(services: Services, name: str) -> None:
     async with asyncio.timeout(5):
         while check(await examined(services), name).status != "ok":  # noqa: ASYNC110 - health is polled
             await asyncio.sleep(0.01)
+
+
+@asynccontextmanager
+async def answering(*pieces: bytes) -> AsyncIterator[str]:
+    """A server that sends these bytes whatever it is asked, one after the other, and hangs up."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        for piece in pieces:
+            writer.write(piece)
+            await writer.drain()
+            await asyncio.sleep(0.001)
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    async with server:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/list"

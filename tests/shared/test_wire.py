@@ -6,7 +6,6 @@ import ssl
 import traceback
 import zlib
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
 import httpx
 import pytest
@@ -16,6 +15,7 @@ import trustme
 from shared.errors import AppError, BadAnswer, BrokenChain, Interrupted, Unreachable
 from shared.version import VERSION
 from shared.wire import REQUEST_ID, Wire
+from tests.shared.conftest import answering
 
 SECRET = "Zx81SuperSecret"
 HEADERS = {"Authorization": f"Bearer {SECRET}", REQUEST_ID: "0a1b"}
@@ -28,23 +28,6 @@ async def wire() -> AsyncIterator[Wire]:
     opened = Wire(ssl.create_default_context())
     yield opened
     await opened.close()
-
-
-@asynccontextmanager
-async def answering(*pieces: bytes) -> AsyncIterator[str]:
-    """A server that sends these bytes whatever it is asked, one after the other, and hangs up."""
-
-    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readuntil(b"\r\n\r\n")
-        for piece in pieces:
-            writer.write(piece)
-            await writer.drain()
-            await asyncio.sleep(0.001)
-        writer.close()
-
-    server = await asyncio.start_server(answer, "127.0.0.1", 0)
-    async with server:
-        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/list"
 
 
 def head(length: int, encoding: str = "gzip") -> bytes:
@@ -219,3 +202,17 @@ async def test_cancelling_gives_the_connection_up(wire: Wire) -> None:
         asking.cancel()
         with pytest.raises(asyncio.CancelledError):
             await asking
+
+
+@pytest.mark.parametrize(("bypass", "proxied"), [("", True), ("127.0.0.1", False)])
+async def test_a_proxy_of_the_environment_is_used_unless_it_is_to_be_bypassed(
+    monkeypatch: pytest.MonkeyPatch, bypass: str, *, proxied: bool
+) -> None:
+    async with answering(head(2, "identity"), b"{}") as there, answering(head(5, "identity"), b"proxy") as proxy:
+        monkeypatch.setenv("http_proxy", proxy.removesuffix("/list"))
+        monkeypatch.setenv("no_proxy", bypass)
+        wire = Wire(ssl.create_default_context())
+        answer = await wire.exchange("GET", there, HEADERS, None)
+        await wire.close()
+
+    assert answer.body == (b"proxy" if proxied else b"{}")
