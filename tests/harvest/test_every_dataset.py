@@ -3,22 +3,23 @@
 import gzip
 import hashlib
 from collections.abc import AsyncIterator, Iterator, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import cycle
 
 import pytest
 
-from sandbox.azurite import Azurite
+from sandbox.avepoint.app import create_app
 from shared.avepoint.catalog import Dataset
 from shared.harvest.snapshot import Manifest, read_manifest
-from shared.services import Services, open_services
-from shared.settings import load_settings
+from shared.services import Services
 from shared.storage import Container
-from tests.conftest import Clock, Simulator, app_settings
+from tests.conftest import Clock, Simulator
 from tests.faults.memory import MemoryStorage
+from tests.faults.process import Process
+from tests.faults.world import settings_with
 from tests.harvest.conftest import Harvest, lines
 from tests.harvest.every import EVERY, ancestors, name_of, resource_of, served
+from tests.loopback import Loopback
 
 PAGE = 4
 """Small, so that few items make many pages."""
@@ -33,19 +34,13 @@ def clock() -> Clock:
     return Clock(datetime(2026, 3, 20, 12, 30, tzinfo=UTC))
 
 
-@pytest.fixture(scope="module")
-async def opened(azurite: Azurite, simulator: Simulator) -> AsyncIterator[Services]:
-    """Services that all tests of this file share but for their storage."""
-    settings = load_settings(app_settings(azurite, simulator) | {"HARVEST_PAGE_SIZE": str(PAGE)})
-    services = await open_services(settings)
-    yield services
-    await services.close()
-
-
 @pytest.fixture
-def services(opened: Services, clock: Clock) -> Services:
-    """With storage in memory: thousands of blobs are written here."""
-    return replace(opened, clock=clock, storage=MemoryStorage(clock))
+async def services(simulator: Simulator, clock: Clock) -> AsyncIterator[Services]:
+    """Without sockets and with storage in memory: thousands of pages are read, and thousands of blobs written."""
+    wire, changes = Loopback(create_app(simulator.avepoint)), {"page_size": PAGE}
+    process = Process(settings_with(changes), MemoryStorage(clock), wire, clock=clock, sleep=clock.sleep)
+    yield process.services
+    await process.close()
 
 
 async def prepare(avepoint: Simulator, clock: Clock, harvest: Harvest, dataset: Dataset) -> None:
