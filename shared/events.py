@@ -29,7 +29,7 @@ def _log(
     record(event, {**surroundings, **fields})
     if logger.isEnabledFor(level):
         # No log hook sees the fields of a record: it is here that they are redacted.
-        shown = {**surroundings, **{name: safe(value) for name, value in fields.items()}}
+        shown = {**surroundings, **{name: None if value is None else safe(value) for name, value in fields.items()}}
         text = "".join(f" {name}={_shown(value)}" for name, value in shown.items())
         logger.log(level, "%s%s", event, text, exc_info=exc_info, extra={"event": event, **shown}, stacklevel=3)
 

@@ -81,12 +81,12 @@ def record(event: str, fields: Mapping[str, object]) -> None:
     for measure, add in _fed_by.get(event, ()):
         number = fields.get(measure.field) if measure.field else 1
         if isinstance(number, int | float):
-            add(number, {name: value for name in measure.by if (value := safe(fields.get(name))) is not None})
+            add(number, {name: safe(value) for name in measure.by if (value := fields.get(name)) is not None})
 
 
-def safe(value: object) -> Value | None:
+def safe(value: object) -> Value:
     """Numbers as they are, everything else as text without secrets."""
-    return value if isinstance(value, int | float | None) else redacted(str(value))
+    return value if isinstance(value, int | float) else redacted(str(value))
 
 
 @contextmanager
@@ -98,7 +98,7 @@ def span(name: str, of: str | None = None, kind: SpanKind = SpanKind.INTERNAL, /
             on it, wherever and whenever, are in one trace. Without it, the trace that goes on.
         fields: Attributes; text is redacted.
     """
-    attributes = {key: redacted(value) if isinstance(value, str) else value for key, value in fields.items()}
+    attributes = {key: safe(value) for key, value in fields.items()}
     context, links = _place(of)
     surroundings = _surroundings.set({**surrounding_fields(), **attributes})
     try:

@@ -6,7 +6,6 @@ from datetime import UTC, datetime
 from shared.avepoint.platform import SOURCES, Source
 
 RUNS = "runs/"
-ANNOUNCED = "announced/"
 WATERMARKS = "watermarks/"
 LATEST = "latest/"
 
@@ -32,7 +31,7 @@ def started_at(run: str) -> datetime:
 
 def announced(source: Source) -> str:
     """The run of a source that is the last to begin, in ``harvest-state``."""
-    return f"{ANNOUNCED}{source}.json"
+    return f"announced/{source}.json"
 
 
 def run_document(run: str) -> str:

@@ -10,7 +10,7 @@ from shared.harvest.runs import Address, Run
 from shared.harvest.slice import work
 from shared.harvest.sweep import sweep
 from tests.faults.memory import Message
-from tests.faults.points import Killed, Point
+from tests.faults.points import Fate, Killed, Point
 from tests.faults.process import Errand
 from tests.faults.promises import check_whole
 from tests.faults.scenarios import Scenario, begun, check_published
@@ -88,16 +88,7 @@ class Chaos:
                     message.visible_at += timedelta(minutes=random.randrange(120))
                 case _:
                     world.drop(message)
-        await asyncio.gather(*(self._attempt(world, fate, errand) for errand in errands))
-
-    async def _attempt(self, world: World, fate: Turmoil, errand: Errand[object]) -> None:
-        process = world.process(fate)
-        try:
-            await process.run(errand)
-        except (Killed, AppError):
-            return
-        finally:
-            await process.close()
+        await asyncio.gather(*(attempt(world, errand, fate) for errand in errands))
 
     async def _echo(self, world: World, host: Host, heard: list[str], run: Run) -> None:
         """Every message comes once more, after the end; and all is as it was."""
@@ -113,3 +104,14 @@ class Chaos:
 def _working_on(message: Message) -> Errand[object]:
     address = Address.from_json(message.body.encode())
     return lambda services: work(services, address)
+
+
+async def attempt[T](world: World, errand: Errand[T], fate: Fate) -> list[T]:
+    """Do an errand in a process of its own, and give what came of it: nothing, where the process died or failed."""
+    process = world.process(fate)
+    try:
+        return [await process.run(errand)]
+    except (Killed, AppError):
+        return []
+    finally:
+        await process.close()

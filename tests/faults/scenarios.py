@@ -162,10 +162,15 @@ async def check_run(world: Place, run: Run, datasets: Sequence[str]) -> None:
 
 async def seen(world: Place, run: Run) -> RunView:
     """The run as callers see it now."""
-    stored = await read_run(world.storage, run.run_id)
+    return await view(world.storage, await standing(world, run.run_id))
+
+
+async def standing(world: Place, run_id: str) -> Run:
+    """The document of a run that has to be there."""
+    stored = await read_run(world.storage, run_id)
     if stored is None:
-        raise AssertionError(f"{run.run_id} is gone")
-    return await view(world.storage, stored)
+        raise AssertionError(f"{run_id} is gone")
+    return stored
 
 
 async def check_latest(world: Place, run: Run, datasets: Iterable[str]) -> None:

@@ -8,15 +8,14 @@ from random import Random
 
 import pytest
 
-from shared.errors import AppError
 from shared.harvest import paths
-from shared.harvest.runs import Run, read_run, run_ids
+from shared.harvest.runs import Run, run_ids
 from shared.harvest.starting import start_requested, start_scheduled
 from shared.storage import Container
-from tests.faults.chaos import Turmoil
-from tests.faults.points import DeathAt, DeathBefore, Fate, Killed, unharmed
+from tests.faults.chaos import Turmoil, attempt
+from tests.faults.points import DeathAt, DeathBefore, Fate, unharmed
 from tests.faults.process import Errand
-from tests.faults.scenarios import Scenario, check_published
+from tests.faults.scenarios import Scenario, check_published, standing
 from tests.faults.world import BEGIN, Host, Simulation, World
 
 ONE = Scenario("one dataset", simulation={"items": 3})
@@ -93,23 +92,7 @@ async def all_at_once(world: World, errands: Sequence[Errand[Run | None]], fates
     return [run for runs in done for run in runs]
 
 
-async def attempt(world: World, errand: Errand[Run | None], fate: Fate) -> list[Run | None]:
-    process = world.process(fate)
-    try:
-        return [await process.run(errand)]
-    except (Killed, AppError):
-        return []
-    finally:
-        await process.close()
-
-
 async def held(world: World) -> Counter[str]:
     """How many runs hold each dataset."""
     runs = [await standing(world, run_id) for run_id in await run_ids(world.storage)]
     return Counter(dataset.dataset for run in runs for dataset in run.datasets if dataset.skipped is None)
-
-
-async def standing(world: World, run_id: str) -> Run:
-    run = await read_run(world.storage, run_id)
-    assert run is not None
-    return run
