@@ -1,22 +1,24 @@
 """How long a harvest takes: ``python -m benchmarks.capacity`` for a reader's own numbers, and docs/capacity.md.
 
-It asks ``shared.harvest.capacity``, as ``POST /api/harvests?dryRun=true`` does.
+It asks ``shared.harvest.plan.capacity``, as ``POST /api/harvests?dryRun=true`` does.
 """
 
 import sys
-from argparse import ArgumentDefaultsHelpFormatter, ArgumentParser
+from argparse import ArgumentDefaultsHelpFormatter, ArgumentParser, ArgumentTypeError
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Final
 
+from benchmarks.bill import monthly
 from benchmarks.contenders.work import PAGE_SIZE
 from benchmarks.results import Results
 from benchmarks.scenarios import HARVEST, cpu, paged, wall
 from benchmarks.tables import table
-from shared.budget import Limits
-from shared.harvest.capacity import Estimate, Pace, estimate, least_requests
-from shared.harvest.plan import FAN_OUT
+from sandbox.arguments import at_least_one, count, duration
+from shared.harvest.plan.capacity import Estimate, Pace, estimate, fewest_requests
+from shared.harvest.plan.plan import FAN_OUT
 from shared.settings import Settings
+from shared.transport.budget import Limits
 
 USUAL_LATENCY: Final = timedelta(milliseconds=200)
 
@@ -30,10 +32,12 @@ _CONCURRENCY: Final[int] = _DEFAULTS["throttle_concurrency"]
 _RUN_HOURS: Final[float] = _DEFAULTS["run_hours"]
 
 _SCALED: Final = 6_000
+_WHOLE: Final = 100
 _EXAMPLES: Final = (
     "--items 1000000 --latency-ms 200",
     f"--parents 20000 --chains {FAN_OUT} --latency-ms 200",
 )
+_MONTH: Final = "month graph/enpower-powerapps=20000 graph/enpower-cloudflows=50000 graph/aos-audit=5000"
 
 _TEXT: Final = """\
 # Capacity
@@ -41,9 +45,28 @@ _TEXT: Final = """\
 How long a harvest takes, what bounds it, and what would help. For your own numbers:
 
 {examples}
-It asks the same formula as `POST /api/harvests?dryRun=true` (`shared/harvest/capacity.py`), and a test holds that
+It asks the same formula as `POST /api/harvests?dryRun=true` (`shared/harvest/plan/capacity.py`), and a test holds that
 formula against the real request budget in simulated time. `make bench` writes this page from the formula and from the
 measured figures of [benchmarks.md](benchmarks.md).
+
+## A month
+
+What nights of harvests take and leave behind, for the lists you choose and their size; and, with an option for each
+price that you know (`--per-gb-second`, …), what it costs:
+
+{month}
+A list in windows is named with what comes in a day. `:BYTES` after the number says how large a compressed item is:
+divide `bytes` by `items` of a manifest. Without it an item is one of the benchmark's, 3 KB before compression.
+
+- **Transactions** are counted on the real worker and the real tables. Most are those of the sweep, which lists what
+  there is, and looks at every table; what the host asks of idle queues comes on top.
+- **GB** are those of snapshots, state, tables with their old versions and changes, and history. Copies that are kept by
+  soft delete and versioning, evidence and logs come on top.
+- **GB-seconds** are computed: the latency of AvePoint and of storage, and measured CPU, on one instance.
+- Outages come on top: a list that fails is asked again.
+
+A simulated month in the tests holds requests, executions, transactions and bytes against these figures: they agree
+within a quarter.
 
 ## The rule
 
@@ -106,11 +129,13 @@ def main(argv: list[str]) -> None:
 
 
 def answer(argv: list[str]) -> str:
-    """The answer to what is asked on the command line."""
+    """Return the answer to what is asked on the command line."""
+    if argv[:1] == ["month"]:
+        return monthly(argv[1:], LIMITS)
     asked = _parser().parse_args(argv)
     pace = Pace(timedelta(milliseconds=asked.latency_ms), asked.chains, asked.instances, asked.concurrency)
     limits = Limits(asked.requests, timedelta(seconds=asked.window_seconds), asked.reserved_percent)
-    found = estimate(least_requests(asked.items, page_size=asked.page_size, lists=asked.parents), pace, limits)
+    found = estimate(fewest_requests(asked.items, page_size=asked.page_size, lists=asked.parents), pace, limits)
     return (
         f"{found.requests:,} requests at least, {pace.in_flight} in flight\n"
         f"{shown(found.by_latency)} by latency, {shown(found.by_budget)} of waiting for the budget\n"
@@ -121,20 +146,29 @@ def answer(argv: list[str]) -> str:
 def _parser() -> ArgumentParser:
     parser = ArgumentParser(
         prog="python -m benchmarks.capacity",
-        description="How long a harvest takes, and what bounds it.",
+        description="How long a harvest takes, and what bounds it; 'month' says what nights of harvests take.",
         formatter_class=ArgumentDefaultsHelpFormatter,
     )
-    parser.add_argument("--items", type=int, default=0, help="in all lists together")
-    parser.add_argument("--parents", type=int, default=1, help="lists, each of which takes a request at least")
-    parser.add_argument("--page-size", type=int, default=PAGE_SIZE)
-    parser.add_argument("--latency-ms", type=float, default=USUAL_LATENCY / timedelta(milliseconds=1))
-    parser.add_argument("--chains", type=int, default=1, help="partitions: tenants, or shares of the parents")
-    parser.add_argument("--instances", type=int, default=1)
-    parser.add_argument("--concurrency", type=int, default=_CONCURRENCY, help="THROTTLE_CONCURRENCY")
-    parser.add_argument("--requests", type=int, default=LIMITS.requests, help="THROTTLE_REQUESTS")
-    parser.add_argument("--window-seconds", type=float, default=LIMITS.window.total_seconds())
-    parser.add_argument("--reserved-percent", type=float, default=LIMITS.reserved_percent)
+    options = parser.add_argument
+    options("--items", type=count, default=0, help="in all lists together")
+    options("--parents", type=at_least_one, default=1, help="lists, each of which takes a request at least")
+    options("--page-size", type=at_least_one, default=PAGE_SIZE, help="items in a page")
+    options("--latency-ms", type=duration, default=USUAL_LATENCY / timedelta(milliseconds=1), help="of an answer")
+    options("--chains", type=at_least_one, default=1, help="partitions: tenants, or shares of the parents")
+    options("--instances", type=at_least_one, default=1, help="of the app")
+    options("--concurrency", type=at_least_one, default=_CONCURRENCY, help="THROTTLE_CONCURRENCY")
+    options("--requests", type=at_least_one, default=LIMITS.requests, help="THROTTLE_REQUESTS")
+    window = LIMITS.window.total_seconds()
+    options("--window-seconds", type=duration, default=window, help="THROTTLE_WINDOW_SECONDS")
+    options("--reserved-percent", type=_percent, default=LIMITS.reserved_percent, help="THROTTLE_RESERVED_PERCENT")
     return parser
+
+
+def _percent(text: str) -> float:
+    percent = duration(text) if text.strip("0.") else 0.0
+    if percent >= _WHOLE:
+        raise ArgumentTypeError("it has to be below 100")
+    return percent
 
 
 def page(results: Results) -> str:
@@ -146,6 +180,7 @@ def page(results: Results) -> str:
     windows = timedelta(hours=_RUN_HOURS) / LIMITS.window
     return _TEXT.format(
         examples="\n".join(map(_example, _EXAMPLES)),
+        month=_example(_MONTH),
         fan_out=FAN_OUT,
         concurrency=_CONCURRENCY,
         own_ms=own_ms,
@@ -172,7 +207,7 @@ def page(results: Results) -> str:
 
 
 def _example(arguments: str) -> str:
-    return f"```sh\npython -m benchmarks.capacity {arguments}\n```\n\n```text\n{answer(arguments.split())}\n```\n"
+    return f"```sh\n./avepoint capacity {arguments}\n```\n\n```text\n{answer(arguments.split())}\n```\n"
 
 
 def _items() -> Iterator[str]:
@@ -180,7 +215,7 @@ def _items() -> Iterator[str]:
     for items in (10_000, 100_000, 1_000_000, 10_000_000, 50_000_000):
         for size in (1000, 100):
             for chains in (1, 8):
-                found = estimate(least_requests(items, page_size=size), Pace(USUAL_LATENCY, chains), LIMITS)
+                found = estimate(fewest_requests(items, page_size=size), Pace(USUAL_LATENCY, chains), LIMITS)
                 rows.append((f"{items:,}", f"{size:,}", str(chains), *_cells(found)))
     yield from table(("items", "page size", "chains", "requests", "lasts", "waits", "bound by"), rows)
 
@@ -206,7 +241,7 @@ def _cells(found: Estimate) -> tuple[str, ...]:
 
 
 def shown(duration: timedelta) -> str:
-    """A duration in the largest unit that makes sense."""
+    """Return a duration in the largest unit that makes sense."""
     seconds = duration.total_seconds()
     for unit, size in (("h", 3600), ("min", 60), ("s", 1)):
         if seconds >= size:

@@ -14,6 +14,8 @@ import msgspec
 from sandbox.avepoint import AvePoint
 
 RESOURCE: Final = "enpower-powerapps"
+WINDOWED: Final = "aos-audit"
+"""A list of half a kilobyte a line, which has neither keys nor a total."""
 
 _WORDS: Final[list[str]] = re.findall(
     r"\w+",
@@ -32,10 +34,10 @@ _OWN_IDS: Final = frozenset({"id", "appId"})
 type Make = Callable[[Random], object]
 
 
-def items(count: int, *, seed: int) -> Iterator[bytes]:
-    """The JSON text of so many items; the same for the same seed."""
+def items(count: int, *, seed: int, resource: str = RESOURCE) -> Iterator[bytes]:
+    """Yield the JSON text of so many items; the same for the same seed."""
     random = Random(seed)  # noqa: S311 - data to measure with, no secret
-    template: dict[str, object] = msgspec.json.decode(AvePoint().item(RESOURCE, 0))
+    template: dict[str, object] = msgspec.json.decode(AvePoint().listings[resource].template().render(0))
     make = _object(template)
     for _ in range(count):
         yield msgspec.json.encode(make(random))

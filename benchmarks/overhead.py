@@ -8,11 +8,11 @@ from typing import Final
 
 from benchmarks.contenders.work import base_url
 from benchmarks.data import RESOURCE
-from benchmarks.inmemory import MemoryStorage, app, budget, settings_for
+from benchmarks.inmemory import ForgetfulStorage, app, budget, settings_for
 from benchmarks.results import Overhead
-from shared.avepoint.request import Answer, Request
-from shared.harvest.slice import work
-from shared.harvest.starting import start_requested
+from shared.avepoint.request import Request, Response
+from shared.harvest.runs.starting import start_requested
+from shared.harvest.slices.worker import work
 
 _SCOPE: Final = "enpower.data.read.all"
 _PER: Final = 1000
@@ -34,10 +34,10 @@ async def overheads(origin: str, *, requests: int, rounds: int) -> tuple[Overhea
 
 
 async def _measured(
-    name: str, carry_out: Callable[[str, MemoryStorage, int], Awaitable[float]], url: str, requests: int, rounds: int
+    name: str, carry_out: Callable[[str, ForgetfulStorage, int], Awaitable[float]], url: str, requests: int, rounds: int
 ) -> Overhead:
-    """The median over the rounds; ``carry_out`` gives the seconds of CPU that so many requests took."""
-    storages = [MemoryStorage() for _ in range(rounds)]
+    """Return the median over the rounds; ``carry_out`` gives the seconds of CPU that so many requests took."""
+    storages = [ForgetfulStorage() for _ in range(rounds)]
     seconds = [await carry_out(url, storage, requests) for storage in storages]
     counted = storages[0].transactions
     return _per_thousand(name, median(seconds), counted, requests)
@@ -49,11 +49,11 @@ def _per_thousand(name: str, seconds: float, transactions: Mapping[str, int], re
         name=name,
         cpu_ms=seconds * 1000 * share,
         reads=round((transactions["read"] + transactions["list"]) * share),
-        writes=round((transactions["write"] + transactions["poke"]) * share),
+        writes=round((transactions["write"] + transactions["enqueue"]) * share),
     )
 
 
-async def _tokens(url: str, storage: MemoryStorage, requests: int) -> float:
+async def _tokens(url: str, storage: ForgetfulStorage, requests: int) -> float:
     async with app(settings_for(url), storage) as services:
         await services.tokens.get("avepoint", _SCOPE)
         began = time.process_time()
@@ -62,17 +62,17 @@ async def _tokens(url: str, storage: MemoryStorage, requests: int) -> float:
         return time.process_time() - began
 
 
-async def _budget(url: str, storage: MemoryStorage, requests: int) -> float:
+async def _budget(url: str, storage: ForgetfulStorage, requests: int) -> float:
     spending = budget(settings_for(url), storage)
     began = time.process_time()
     for _ in range(requests):
-        await spending.spend("avepoint", url, "harvest")
+        await spending.consume("avepoint", url, "harvest")
     return time.process_time() - began
 
 
-async def _sent(url: str, storage: MemoryStorage, requests: int) -> float:
+async def _sent(url: str, storage: ForgetfulStorage, requests: int) -> float:
     request = Request("GET", f"{url}/smp/powerplatform/powerapps", _SCOPE, "avepoint")
-    async with app(settings_for(url), storage, exchange=_Pages(requests).exchange) as services:
+    async with app(settings_for(url), storage, exchange=_Pages(requests).send) as services:
         await services.tokens.get("avepoint", _SCOPE)
         began = time.process_time()
         for _ in range(requests):
@@ -80,9 +80,9 @@ async def _sent(url: str, storage: MemoryStorage, requests: int) -> float:
         return time.process_time() - began
 
 
-async def _sliced(url: str, storage: MemoryStorage, requests: int, **changes: str) -> float:
-    """A harvest of so many pages of one item each."""
-    async with app(settings_for(url, **changes), storage, exchange=_Pages(requests).exchange) as services:
+async def _sliced(url: str, storage: ForgetfulStorage, requests: int, **changes: str) -> float:
+    """Return a harvest of so many pages of one item each."""
+    async with app(settings_for(url, **changes), storage, exchange=_Pages(requests).send) as services:
         await services.tokens.get("avepoint", _SCOPE)
         began = time.process_time()
         run = await start_requested(services, "graph", [RESOURCE])
@@ -94,9 +94,9 @@ async def _sliced(url: str, storage: MemoryStorage, requests: int, **changes: st
 
 
 async def _parts(url: str, requests: int, rounds: int) -> Overhead:
-    """What a part with its checkpoint adds, by a harvest that ends one with every page."""
-    plain = [MemoryStorage() for _ in range(rounds)]
-    many = [MemoryStorage() for _ in range(rounds)]
+    """Return what a part with its checkpoint adds, by a harvest that ends one with every page."""
+    plain = [ForgetfulStorage() for _ in range(rounds)]
+    many = [ForgetfulStorage() for _ in range(rounds)]
     pages = min(requests, 100)
     seconds = [
         await _sliced(url, many_parts, pages, HARVEST_PART_SECONDS="0.000001") - await _sliced(url, one_part, pages)
@@ -119,7 +119,7 @@ class _Pages:
             link = "" if number == pages else f"?Page={number}"
             yield b'{"powerApps":[{"id":"%d"}],"totalCount":%d,"nextLink":"%s"}' % (number, pages, link.encode())
 
-    async def exchange(self, method: str, url: str, headers: Mapping[str, str], body: bytes | None) -> Answer:
-        """The next page, whatever is asked."""
+    async def send(self, method: str, url: str, headers: Mapping[str, str], body: bytes | None) -> Response:
+        """Return the next page, whatever is asked."""
         del method, url, headers, body
-        return Answer(200, {}, next(self._pages))
+        return Response(200, {}, next(self._pages))

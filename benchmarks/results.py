@@ -1,7 +1,7 @@
 """What was measured, as it is kept in ``results.json``."""
 
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from math import ceil
 from pathlib import Path
 from statistics import median
@@ -31,7 +31,7 @@ class Machine(Document):
 
     @classmethod
     def this(cls) -> Self:
-        """The machine this process runs on."""
+        """Return the machine this process runs on."""
         return cls(
             cpu=_cpu_model(),
             cores=psutil.cpu_count() or 1,
@@ -92,7 +92,7 @@ class Scenario(Document):
         return ceil(ceil(self.items / each) / self.at_once) * self.milliseconds / 1000
 
     def median(self, figure: Callable[[Took], float]) -> float:
-        """The median of a figure over the runs."""
+        """Return the median of a figure over the runs."""
         return median(map(figure, self.runs))
 
 
@@ -106,15 +106,17 @@ class Overhead(Document):
 
 
 class EndToEnd(Document):
-    """A harvest through the local Functions host and Azurite.
+    """A harvest through the local Functions host and Azurite, or two of a windowed list.
 
     Attributes:
+        windowed: The second harvest gives all lines of the first again, and stores none of them.
         seconds: From the claim of the first slice to the end of the last.
         cpu: Of the host, from its first request to the end.
         peak_bytes: Of the host, which was started for it.
     """
 
     items: int
+    windowed: bool = False
     chains: int
     milliseconds: int
     bytes: int
@@ -122,6 +124,23 @@ class EndToEnd(Document):
     seconds: float
     cpu: float
     peak_bytes: int
+
+
+class Served(Document):
+    """How long the local Functions host takes for an answer, as a client sees it, in milliseconds."""
+
+    name: str
+    calls: int
+    p50: float
+    p95: float
+    p99: float
+
+    @classmethod
+    def of(cls, name: str, seconds: Sequence[float]) -> Self:
+        """Return what was seen of so many answers."""
+        ordered = sorted(1000 * one for one in seconds)
+        p50, p95, p99 = (ordered[ceil(part * len(ordered)) - 1] for part in (0.5, 0.95, 0.99))
+        return cls(name=name, calls=len(ordered), p50=p50, p95=p95, p99=p99)
 
 
 class Goal(Document):
@@ -147,8 +166,9 @@ class Results(Document):
     scenarios: tuple[Scenario, ...]
     overheads: tuple[Overhead, ...]
     end_to_end: tuple[EndToEnd, ...]
+    served: tuple[Served, ...]
     goals: tuple[Goal, ...] = ()
 
     def scenario(self, name: str) -> Scenario:
-        """The scenario of that name."""
+        """Return the scenario of that name."""
         return next(scenario for scenario in self.scenarios if scenario.name == name)

@@ -16,20 +16,20 @@ class Usage:
 
 
 def used_by(pid: int) -> Usage:
-    """What the process has used so far, without its children."""
+    """Return what the process has used so far, without its children."""
     process = psutil.Process(pid)
     times = process.cpu_times()
     return Usage(times.user + times.system, _peak(pid) or process.memory_info().rss)
 
 
 def stolen_seconds() -> float:
-    """The seconds of CPU that the hypervisor has given to others so far, where the system counts them."""
+    """Return the seconds of CPU that the hypervisor has given to others so far, where the system counts them."""
     stolen: float = getattr(psutil.cpu_times(), "steal", 0.0)
     return stolen
 
 
 def _peak(pid: int) -> int | None:
-    """The peak, where the system keeps it; elsewhere what is resident now has to do."""
+    """Return the peak, where the system keeps it; elsewhere what is resident now has to do."""
     try:
         status = Path(f"/proc/{pid}/status").read_text()
     except OSError:

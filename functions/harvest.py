@@ -8,15 +8,18 @@ import azure.functions as func
 from azure.functions.timer import TimerRequest
 
 from shared.avepoint.platform import Source
-from shared.errors import BadAnswer
-from shared.events import log_event, log_failure
-from shared.harvest.control import spend
-from shared.harvest.runs import Address
-from shared.harvest.slice import work
-from shared.harvest.starting import start_scheduled
-from shared.harvest.sweep import sweep as sweep_runs
-from shared.opus.sweep import sweep_operations
+from shared.doctor.calls import tell_missed_calls
+from shared.doctor.verifying.sweep import sweep_anchors, sweep_stored
+from shared.errors import DamagedDocument
+from shared.harvest.plan.messages import WakeUp
+from shared.harvest.runs.control import fail_exhausted
+from shared.harvest.runs.starting import start_scheduled
+from shared.harvest.runs.sweep import sweep as sweep_runs
+from shared.harvest.runs.waking import receive
+from shared.opus.operations.sweep import sweep_operations
 from shared.services import services
+from shared.tables.build.requests import sweep_tables
+from shared.telemetry.events import log_event, log_failure
 
 bp = func.Blueprint()
 log = logging.getLogger(__name__)
@@ -42,25 +45,27 @@ async def harvest_elements(timer: TimerRequest) -> None:
 
 @bp.timer_trigger(arg_name="timer", schedule="%SWEEP_SCHEDULE%", run_on_startup=False, use_monitor=True)
 async def sweep(timer: TimerRequest) -> None:  # noqa: ARG001 - the binding wants it
-    """Revive what fell silent, end what is over its time, delete what nobody needs."""
+    """Revive what fell silent, end what is over its time, delete what nobody needs, then verify what is stored."""
     app = await services()
-    await asyncio.gather(sweep_runs(app), sweep_operations(app))
+    calls = tell_missed_calls(app.storage, now=app.clock())
+    await asyncio.gather(sweep_runs(app), sweep_operations(app), sweep_tables(app), calls, sweep_anchors(app))
+    await sweep_stored(app)
 
 
 @bp.queue_trigger(arg_name="msg", queue_name="harvest-slices", connection="INVENTORY_STORAGE")
 async def harvest_slice(msg: func.QueueMessage) -> None:
     """Do one slice of a partition."""
-    address = _address(msg)
-    if address is not None:
-        await work(await services(), address)
+    message = _message(msg)
+    if message is not None:
+        await receive(await services(), message)
 
 
 @bp.queue_trigger(arg_name="msg", queue_name="harvest-slices-poison", connection="INVENTORY_STORAGE")
 async def harvest_slice_poison(msg: func.QueueMessage) -> None:
-    """All attempts at a slice are spent: write the reason where the run is read."""
-    address = _address(msg)
-    if address is not None:
-        await spend(await services(), address)
+    """Look after a partition whose message was taken five times in vain."""
+    message = _message(msg)
+    if message is not None and message.address is not None:
+        await fail_exhausted(await services(), message.address)
 
 
 async def _start(source: Source, timer: TimerRequest) -> None:
@@ -79,10 +84,14 @@ def _due(timer: TimerRequest) -> datetime | None:
     return due if due.year > 1 else None
 
 
-def _address(msg: func.QueueMessage) -> Address | None:
-    """The partition a message names; what cannot be read can never be worked on, so it is logged and dropped."""
+def _message(msg: func.QueueMessage) -> WakeUp | None:
+    """Read a message; one that is damaged can never be worked on, so it is logged and dropped.
+
+    Raises:
+        NewerDocument: A newer version of the app sent it: the queue keeps it for that version.
+    """
     try:
-        return Address.from_json(msg.get_body())
-    except BadAnswer:
-        log_failure(log, "slice.poke_malformed", message_id=msg.id)
+        return WakeUp.from_json(msg.get_body())
+    except DamagedDocument:
+        log_failure(log, "slice.message_malformed", message_id=msg.id)
         return None

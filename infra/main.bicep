@@ -1,36 +1,70 @@
 metadata description = 'Everything the app needs in Azure, in one resource group.'
 
-targetScope = 'subscription'
+import { grant, who, assignment } from 'modules/grants.bicep'
+import { dataRules, hostRules } from 'modules/lifecycle.bicep'
 
-import { appSettings } from 'modules/settings.bicep'
-
-@description('Name of the environment, which the names of all resources are made of')
+@description('Name of the environment; the names of all resources contain it')
 @minLength(1)
 @maxLength(20)
 param environmentName string
 
-@description('Azure region; one that offers Flex Consumption')
-param location string
+@description('Azure region, which has to offer Flex Consumption')
+param location string = resourceGroup().location
 
 @description('Tags of all resources')
-param tags object = {}
+param tags { *: string } = {}
 
-@description('The app settings, by their names in docs/configuration.md')
-param settings appSettings
+@description('Names of the app, the vault and the storage accounts, where a naming rule asks for other names')
+param resourceNames { app: string?, vault: string?, host: string?, data: string?, tables: string? } = {}
 
-@description('Secrets to put into the vault, by name; those left out are put in by the administrator')
+@description('Code of the data centre of the tenant')
+param dataCenter string
+
+@description('Client id of the app registration in AvePoint Online Services')
+param clientId string
+
+@description('Other app settings, by their names in docs/configuration.md')
+param appSettings { *: string } = {}
+
+@description('Functions that do not run')
+param disabledFunctions string[] = []
+
+@description('Names of secrets to put into the vault, if it has none of that name yet')
+param secretNames string[] = []
+
+@description('Values of these secrets, by name')
 @secure()
-param secrets object = {}
+param secretValues object = {}
 
-@description('When these secrets end, such as 2027-01-31T00:00:00Z, so that a reminder comes before; empty: never')
+@description('Expiry of these secrets, such as 2027-01-31; a reminder comes 30 days before')
+#disable-next-line secure-secrets-in-params // an expiry date is not a secret
 param secretsExpireOn string = ''
 
-@description('Object id of who puts secrets into the vault and reads inventories; empty: nobody yet')
+@description('Object id of the administrator, who puts secrets into the vault and reads inventories; empty: none')
 param administratorPrincipalId string = ''
 
-@description('What that is')
+@description('Type of the administrator')
 @allowed(['User', 'Group', 'ServicePrincipal'])
 param administratorPrincipalType string = 'User'
+
+@description('Object id of the readers of the tables; empty: none')
+param readersPrincipalId string = ''
+
+@description('Type of the readers')
+@allowed(['User', 'Group', 'ServicePrincipal'])
+param readersPrincipalType string = 'Group'
+
+@description('Whether to make an Event Grid topic that announces published snapshots')
+param snapshotEvents bool = false
+
+@description('Whether to assign roles; if not, the output ROLES_TO_ASSIGN lists them')
+param assignRoles bool = true
+
+@description('Resource id of an existing user-assigned identity; empty: make one')
+param identityId string = ''
+
+@description('Resource id of an existing Log Analytics workspace; empty: make one')
+param workspaceId string = ''
 
 @description('Client id of the app registration that callers sign in to (Easy Auth, app roles); empty: function keys')
 param entraClientId string = ''
@@ -38,17 +72,29 @@ param entraClientId string = ''
 @description('Address ranges that may call the app, such as 203.0.113.0/24; empty: any')
 param allowedIpRanges string[] = []
 
-@description('private: storage, vault and app have private endpoints only, and the app goes out through a network of its own')
-@allowed(['public', 'private'])
+@description('public; both: public access and private endpoints; private: private endpoints only')
+@allowed(['public', 'both', 'private'])
 param network string = 'public'
 
-@description('Address space of that network')
+@description('Address space of the network, if this deployment makes it')
 param networkAddressPrefix string = '10.60.0.0/24'
 
 @description('Resource id of a NAT gateway for that network, for one known address towards AvePoint; empty: none')
 param natGatewayId string = ''
 
-@description('How many instances there may be at once')
+@description('Resource id of a route table for that network; empty: none')
+param routeTableId string = ''
+
+@description('Resource id of an existing subnet for the outbound traffic of the app; empty: make one')
+param appSubnetId string = ''
+
+@description('Resource id of an existing subnet for private endpoints; empty: make one')
+param endpointSubnetId string = ''
+
+@description('Resource ids of existing private DNS zones, by kind; an empty object: a policy registers endpoints; null: make zones')
+param privateDnsZoneIds { *: string }?
+
+@description('Most instances at once')
 @minValue(1)
 @maxValue(1000)
 param maximumInstanceCount int = 40
@@ -57,11 +103,22 @@ param maximumInstanceCount int = 40
 @allowed([512, 2048, 4096])
 param instanceMemoryMB int = 2048
 
+@description('Whether to spread instances over availability zones')
+param zoneRedundant bool = false
+
+@description('What a deployment does to running executions: Recreate ends them, RollingUpdate (preview) lets them finish')
+@allowed(['Recreate', 'RollingUpdate'])
+param updateStrategy string = 'Recreate'
+
 @description('Redundancy of the storage accounts')
 @allowed(['Standard_LRS', 'Standard_ZRS', 'Standard_GRS', 'Standard_GZRS'])
 param storageSku string = 'Standard_ZRS'
 
-@description('Days after which the raw files of a snapshot become cool')
+@description('platform or double; Azure takes double only when it creates an account')
+@allowed(['platform', 'double'])
+param storageEncryption string = 'platform'
+
+@description('Days after which the raw files of a snapshot move to the cool tier')
 @minValue(1)
 param rawCoolAfterDays int = 30
 
@@ -69,11 +126,11 @@ param rawCoolAfterDays int = 30
 @minValue(2)
 param rawDeleteAfterDays int = 365
 
-@description('Days after which the state of a run that nobody deleted is deleted')
+@description('Days after which the state of a run is deleted, if the app has not deleted it')
 @minValue(31)
 param stateDeleteAfterDays int = 60
 
-@description('Days after which an operation, and with it the memory of its idempotency key, is deleted')
+@description('Days after which an operation is deleted, if the app has not deleted it; it keeps what waits for a person young')
 @minValue(31)
 param operationDeleteAfterDays int = 730
 
@@ -87,7 +144,7 @@ param softDeleteDays int = 14
 @maxValue(146000)
 param evidenceDays int = 2555
 
-@description('true once the immutability policy has been locked, after which it is left alone')
+@description('true once the immutability policy is locked; then this deployment does not change it')
 param evidenceLocked bool = false
 
 @description('Days for which telemetry is kept')
@@ -95,320 +152,335 @@ param evidenceLocked bool = false
 @maxValue(730)
 param logDays int = 90
 
-@description('Hours after which a dataset without a new snapshot is stale')
-@minValue(1)
-@maxValue(47)
-param freshnessHours int = 26
-
 @description('Addresses that alerts are mailed to')
 param alertEmails string[] = []
 
-@description('What the resource group may cost in a month, in the currency of the subscription; 0: no budget')
+@description('Budget of the resource group for a month, in the currency of the subscription; 0: none')
 @minValue(0)
 param monthlyBudget int = 0
 
-@description('First day of the first month of the budget; keep it once there is one')
-param monthlyBudgetFrom string = utcNow('yyyy-MM-01')
+@description('First day of the first month of the budget; it can never change')
+param monthlyBudgetFrom string = ''
 
 @description('Whether to deploy the sample Logic App, which needs entraClientId')
 param sampleLogicApp bool = false
 
+// All names come from this seed. It never changes, so that an existing environment keeps its storage and its vault.
 var suffix = uniqueString(subscription().id, environmentName, location)
 var name = '${environmentName}-${take(suffix, 5)}'
+var names = {
+  app: resourceNames.?app ?? 'func-${name}'
+  vault: resourceNames.?vault ?? 'kv-${suffix}'
+  host: resourceNames.?host ?? 'sthost${suffix}'
+  data: resourceNames.?data ?? 'stdata${suffix}'
+  tables: resourceNames.?tables ?? 'sttables${suffix}'
+}
+
+// Ids are computed from names, so that a preview can show them before the resources exist.
+var ids = {
+  app: resourceId('Microsoft.Web/sites', names.app)
+  vault: resourceId('Microsoft.KeyVault/vaults', names.vault)
+  host: resourceId('Microsoft.Storage/storageAccounts', names.host)
+  data: resourceId('Microsoft.Storage/storageAccounts', names.data)
+  tables: resourceId('Microsoft.Storage/storageAccounts', names.tables)
+  identity: empty(identityId)
+    ? resourceId('Microsoft.ManagedIdentity/userAssignedIdentities', 'id-${name}')
+    : identityId
+  workspace: empty(workspaceId) ? resourceId('Microsoft.OperationalInsights/workspaces', 'log-${name}') : workspaceId
+  insights: resourceId('Microsoft.Insights/components', 'appi-${name}')
+  actionGroup: resourceId('Microsoft.Insights/actionGroups', 'ag-${name}')
+  network: resourceId('Microsoft.Network/virtualNetworks', 'vnet-${name}')
+}
+
 var allTags = union(tags, { 'azd-env-name': environmentName })
 var packageContainer = 'app-package'
 var inventoryContainer = 'inventory'
 var evidenceContainer = 'opus-evidence'
+var tablesContainer = 'tables'
 var writtenContainers = [inventoryContainer, 'harvest-state', 'opus-operations', evidenceContainer]
-var queues = ['harvest-slices', 'harvest-slices-poison', 'opus-operations', 'opus-operations-poison']
-
-var oldVersions = { delete: { daysAfterCreationGreaterThan: softDeleteDays } }
-
-// No rule names latest/, manifests/, watermarks/, budget/ or evidence but to forget the older versions of what the app
-// overwrites all the time.
-var dataLifecycle = [
-  {
-    name: 'raw'
-    type: 'Lifecycle'
-    enabled: true
-    definition: {
-      filters: {
-        blobTypes: ['blockBlob']
-        prefixMatch: ['${inventoryContainer}/raw/']
-      }
-      actions: {
-        baseBlob: {
-          tierToCool: { daysAfterModificationGreaterThan: rawCoolAfterDays }
-          delete: { daysAfterModificationGreaterThan: rawDeleteAfterDays }
-        }
-        version: oldVersions
-      }
-    }
-  }
-  {
-    name: 'runs'
-    type: 'Lifecycle'
-    enabled: true
-    definition: {
-      filters: {
-        blobTypes: ['blockBlob']
-        prefixMatch: ['harvest-state/runs/']
-      }
-      actions: {
-        baseBlob: {
-          delete: { daysAfterModificationGreaterThan: stateDeleteAfterDays }
-        }
-      }
-    }
-  }
-  {
-    name: 'operations'
-    type: 'Lifecycle'
-    enabled: true
-    definition: {
-      filters: {
-        blobTypes: ['blockBlob']
-        prefixMatch: ['opus-operations/operations/']
-      }
-      actions: {
-        baseBlob: {
-          delete: { daysAfterModificationGreaterThan: operationDeleteAfterDays }
-        }
-      }
-    }
-  }
-  {
-    name: 'old-versions'
-    type: 'Lifecycle'
-    enabled: true
-    definition: {
-      filters: {
-        blobTypes: ['blockBlob']
-        prefixMatch: ['harvest-state/', 'opus-operations/']
-      }
-      actions: { version: oldVersions }
-    }
-  }
+var queues = [
+  'harvest-slices'
+  'harvest-slices-poison'
+  'opus-operations'
+  'opus-operations-poison'
+  'table-builds'
+  'table-builds-poison'
 ]
 
-var hostLifecycle = [
-  {
-    name: 'old-versions'
-    type: 'Lifecycle'
-    enabled: true
-    definition: {
-      filters: { blobTypes: ['blockBlob'] }
-      actions: { version: oldVersions }
-    }
-  }
-]
+var open = network != 'private'
+var networked = network != 'public'
+var ownNetwork = networked && empty(appSubnetId)
+var appSubnet = ownNetwork ? '${ids.network}/subnets/app' : appSubnetId
+var endpointSubnet = ownNetwork ? '${ids.network}/subnets/endpoints' : endpointSubnetId
+var subnetNetworks = map([appSubnet, endpointSubnet], subnet => join(take(split(subnet, '/'), 9), '/'))
+// Ids are the same in whatever case.
+var networkIds = toLower(subnetNetworks[0]) == toLower(subnetNetworks[1]) ? [subnetNetworks[0]] : subnetNetworks
+var ownZones = networked && privateDnsZoneIds == null
+var zones = loadJsonContent('private-dns-zones.json')
+var zoneNames = toObject(items(zones), zone => zone.key, zone => zone.value[environment().name])
+var zoneIds = privateDnsZoneIds ?? toObject(
+  items(zones),
+  zone => zone.key,
+  zone => resourceId('Microsoft.Network/privateDnsZones', zone.value[environment().name])
+)
 
-resource group 'Microsoft.Resources/resourceGroups@2025-04-01' = {
-  name: 'rg-${environmentName}'
-  location: location
-  tags: allTags
+// The name of a role assignment contains the id of its principal, as in existing environments: Azure refuses the same
+// assignment under another name. A preview shows each assignment, without its final name.
+var principals = {
+  app: { id: identity.outputs.principalId, type: 'ServicePrincipal' }
+  administrator: { id: administratorPrincipalId, type: administratorPrincipalType }
+  readers: { id: readersPrincipalId, type: readersPrincipalType }
 }
+var administrator = empty(administratorPrincipalId) ? [] : ['administrator']
+var readers = empty(readersPrincipalId) ? [] : ['readers']
+// If administrator and readers are the same, the role is assigned once: Azure refuses a second assignment.
+var tableReaders = toLower(administratorPrincipalId) == toLower(readersPrincipalId)
+  ? readers
+  : concat(administrator, readers)
+
+func grantsOf(whom who[], roles string[]) grant[] =>
+  flatten(map(whom, to => map(roles, role => { to: to, role: role })))
+
+func grantsOn(whom who[], containers string[], role string) grant[] =>
+  flatten(map(whom, to => map(containers, container => { to: to, role: role, container: container })))
 
 module identity 'modules/identity.bicep' = {
-  scope: group
   params: {
     name: 'id-${name}'
     location: location
     tags: allTags
+    identityId: identityId
   }
 }
 
 module monitoring 'modules/monitoring.bicep' = {
-  scope: group
   params: {
     name: name
     location: location
     tags: allTags
+    #disable-next-line what-if-short-circuiting // see principals
     publisherPrincipalId: identity.outputs.principalId
+    assignRoles: assignRoles
+    workspaceId: workspaceId
     retentionDays: logDays
     emails: alertEmails
   }
 }
 
-// What the Functions host keeps for itself: locks, keys, timers, and the deployed package.
+// The Functions host keeps its locks, keys and timers here, and the deployed package.
 module hostStorage 'modules/storage.bicep' = {
-  scope: group
   params: {
-    name: 'sthost${suffix}'
+    name: names.host
     location: location
     tags: allTags
     sku: storageSku
-    network: network
+    encryption: storageEncryption
+    open: open
     containers: [packageContainer]
     softDeleteDays: softDeleteDays
-    lifecycle: hostLifecycle
-    accountGrants: map(
-      ['Storage Blob Data Owner', 'Storage Queue Data Contributor', 'Storage Table Data Contributor'],
-      role => {
-        role: role
-        principalId: identity.outputs.principalId
-        principalType: 'ServicePrincipal'
-      }
+    lifecycle: hostRules(softDeleteDays)
+    assignRoles: assignRoles
+    #disable-next-line what-if-short-circuiting // see principals
+    principals: principals
+    grants: grantsOf(
+      ['app'],
+      ['Storage Blob Data Owner', 'Storage Queue Data Contributor', 'Storage Table Data Contributor']
     )
   }
 }
 
 module dataStorage 'modules/storage.bicep' = {
-  scope: group
+  dependsOn: [monitoring]
   params: {
-    name: 'stdata${suffix}'
+    name: names.data
     location: location
     tags: allTags
     sku: storageSku
-    network: network
+    encryption: storageEncryption
+    open: open
     containers: writtenContainers
     queues: queues
     softDeleteDays: softDeleteDays
-    lifecycle: dataLifecycle
+    lifecycle: dataRules(
+      rawCoolAfterDays,
+      rawDeleteAfterDays,
+      stateDeleteAfterDays,
+      operationDeleteAfterDays,
+      softDeleteDays
+    )
     immutableContainer: evidenceLocked ? '' : evidenceContainer
     immutableDays: evidenceDays
-    workspaceId: monitoring.outputs.workspaceId
-    containerGrants: concat(
-      map(writtenContainers, container => {
-        on: container
-        role: 'Storage Blob Data Contributor'
-        principalId: identity.outputs.principalId
-        principalType: 'ServicePrincipal'
-      }),
-      map(empty(administratorPrincipalId) ? [] : [inventoryContainer, evidenceContainer], container => {
-        on: container
-        role: 'Storage Blob Data Reader'
-        principalId: administratorPrincipalId
-        principalType: administratorPrincipalType
-      })
+    workspaceId: ids.workspace
+    events: snapshotEvents
+    assignRoles: assignRoles
+    #disable-next-line what-if-short-circuiting // see principals
+    principals: principals
+    grants: concat(
+      grantsOn(['app'], writtenContainers, 'Storage Blob Data Contributor'),
+      grantsOn(administrator, [inventoryContainer, evidenceContainer], 'Storage Blob Data Reader'),
+      map(queues, queue => { to: 'app', role: 'Storage Queue Data Contributor', queue: queue })
     )
-    queueGrants: map(queues, queue => {
-      on: queue
-      role: 'Storage Queue Data Contributor'
-      principalId: identity.outputs.principalId
-      principalType: 'ServicePrincipal'
-    })
+  }
+}
+
+// Power BI, Fabric and Synapse read tables from an account with a hierarchical namespace, which has no versions.
+module tablesStorage 'modules/storage.bicep' = {
+  params: {
+    name: names.tables
+    location: location
+    tags: allTags
+    sku: storageSku
+    encryption: storageEncryption
+    open: open
+    hierarchical: true
+    containers: [tablesContainer]
+    softDeleteDays: softDeleteDays
+    assignRoles: assignRoles
+    #disable-next-line what-if-short-circuiting // see principals
+    principals: principals
+    grants: concat(
+      grantsOn(['app'], [tablesContainer], 'Storage Blob Data Contributor'),
+      grantsOn(tableReaders, [tablesContainer], 'Storage Blob Data Reader')
+    )
   }
 }
 
 module vault 'modules/vault.bicep' = {
-  scope: group
+  dependsOn: [monitoring]
   params: {
-    name: 'kv-${suffix}'
+    name: names.vault
     location: location
     tags: allTags
-    network: network
-    readerPrincipalId: identity.outputs.principalId
-    administratorPrincipalId: administratorPrincipalId
-    administratorPrincipalType: administratorPrincipalType
-    secrets: secrets
+    open: open
+    secretNames: secretNames
+    secretValues: secretValues
     secretsExpireOn: secretsExpireOn
-    workspaceId: monitoring.outputs.workspaceId
-    actionGroupId: monitoring.outputs.actionGroupId
+    workspaceId: ids.workspace
+    actionGroupId: ids.actionGroup
+    assignRoles: assignRoles
+    #disable-next-line what-if-short-circuiting // see principals
+    principals: principals
+    grants: concat(
+      grantsOf(['app'], ['Key Vault Secrets User']),
+      grantsOf(administrator, ['Key Vault Secrets Officer', 'Key Vault Certificates Officer'])
+    )
   }
 }
 
-module privateNetwork 'modules/network.bicep' = if (network == 'private') {
-  scope: group
+module privateNetwork 'modules/network.bicep' = if (ownNetwork) {
   params: {
     name: name
     location: location
     tags: allTags
     addressPrefix: networkAddressPrefix
     natGatewayId: natGatewayId
+    routeTableId: routeTableId
+  }
+}
+
+module dnsZones 'modules/zones.bicep' = if (ownZones) {
+  dependsOn: [privateNetwork]
+  params: {
+    name: name
+    tags: allTags
+    kinds: objectKeys(zones)
+    zoneNames: zoneNames
+    networkIds: networkIds
   }
 }
 
 module app 'modules/app.bicep' = {
-  scope: group
+  dependsOn: [privateNetwork]
   params: {
-    name: name
+    siteName: names.app
+    planName: 'plan-${name}'
     location: location
     tags: allTags
-    identityId: identity.outputs.id
+    identityId: ids.identity
     identityClientId: identity.outputs.clientId
-    settings: settings
+    settings: union(appSettings, { AVEPOINT_DATA_CENTER: dataCenter, AVEPOINT_CLIENT_ID: clientId })
+    disabledFunctions: disabledFunctions
+    hostAccountName: names.host
     hostBlobEndpoint: hostStorage.outputs.blobEndpoint
     hostQueueEndpoint: hostStorage.outputs.queueEndpoint
     hostTableEndpoint: hostStorage.outputs.tableEndpoint
     dataBlobEndpoint: dataStorage.outputs.blobEndpoint
     dataQueueEndpoint: dataStorage.outputs.queueEndpoint
+    tablesBlobEndpoint: tablesStorage.outputs.blobEndpoint
     vaultUrl: vault.outputs.url
     insightsConnectionString: monitoring.outputs.connectionString
     packageContainer: packageContainer
     maximumInstanceCount: maximumInstanceCount
     instanceMemoryMB: instanceMemoryMB
+    zoneRedundant: zoneRedundant
+    updateStrategy: updateStrategy
     entraClientId: entraClientId
     allowedIpRanges: allowedIpRanges
-    network: network
-    subnetId: network == 'private' ? privateNetwork!.outputs.appSubnetId : ''
+    open: open
+    subnetId: networked ? appSubnet : ''
   }
 }
 
+// Three are made at a time. A storage account takes one change at a time, so no three in a row share an account.
 var endpoints = [
   { name: 'host', groupId: 'blob' }
-  { name: 'host', groupId: 'queue' }
-  { name: 'host', groupId: 'table' }
   { name: 'data', groupId: 'blob' }
+  { name: 'tables', groupId: 'blob' }
+  { name: 'host', groupId: 'queue' }
   { name: 'data', groupId: 'queue' }
+  { name: 'tables', groupId: 'dfs' }
+  { name: 'host', groupId: 'table' }
   { name: 'vault', groupId: 'vault' }
   { name: 'app', groupId: 'sites' }
 ]
 
+@batchSize(3)
 module endpoint 'modules/endpoint.bicep' = [
-  for item in network == 'private' ? endpoints : []: {
-    scope: group
-    name: 'endpoint-${item.name}-${item.groupId}'
+  for item in networked ? endpoints : []: {
+    dependsOn: [hostStorage, dataStorage, tablesStorage, vault, app, privateNetwork, dnsZones]
     params: {
       name: '${item.name}-${name}'
       location: location
       tags: allTags
-      targetId: {
-        host: hostStorage.outputs.id
-        data: dataStorage.outputs.id
-        vault: vault.outputs.id
-        app: app.outputs.id
-      }[item.name]
+      targetId: ids[item.name]
       groupId: item.groupId
-      subnetId: privateNetwork!.outputs.endpointSubnetId
-      zoneId: privateNetwork!.outputs.zoneIds[item.groupId]
+      subnetId: endpointSubnet
+      zoneId: zoneIds[?item.groupId] ?? ''
     }
   }
 ]
 
 module alerts 'modules/alerts.bicep' = {
-  scope: group
+  dependsOn: [monitoring]
   params: {
     name: name
     location: location
     tags: allTags
-    insightsId: monitoring.outputs.insightsId
-    actionGroupId: monitoring.outputs.actionGroupId
-    freshnessHours: freshnessHours
+    insightsId: ids.insights
+    actionGroupId: ids.actionGroup
   }
 }
 
 module workbook 'modules/workbook.bicep' = {
-  scope: group
+  dependsOn: [monitoring]
   params: {
     location: location
     tags: allTags
-    insightsId: monitoring.outputs.insightsId
+    insightsId: ids.insights
   }
 }
 
 module budget 'modules/budget.bicep' = if (monthlyBudget > 0) {
-  scope: group
+  dependsOn: [monitoring]
   params: {
     name: name
     amount: monthlyBudget
     from: monthlyBudgetFrom
-    actionGroupId: monitoring.outputs.actionGroupId
+    actionGroupId: ids.actionGroup
   }
 }
 
 module logicApp 'modules/logic-app.bicep' = if (sampleLogicApp && !empty(entraClientId)) {
-  scope: group
   params: {
     name: name
     location: location
@@ -418,26 +490,84 @@ module logicApp 'modules/logic-app.bicep' = if (sampleLogicApp && !empty(entraCl
   }
 }
 
-@description('Resource group of everything')
-output AZURE_RESOURCE_GROUP string = group.name
+@description('Name of the function app')
+output FUNCTION_APP_NAME string = names.app
 
-@description('Where the package is deployed to')
-output FUNCTION_APP_NAME string = app.outputs.siteName
-
-@description('Where callers call; /api/health says whether the app is well')
+@description('URL of the app; /api/health answers whether it is healthy')
 output FUNCTION_APP_URL string = app.outputs.url
 
-@description('Where secrets and certificates go')
-output KEY_VAULT_NAME string = vault.outputs.vaultName
+@description('Name of the vault for secrets and certificates')
+output KEY_VAULT_NAME string = names.vault
 
-@description('Where inventories and evidence are')
-output DATA_STORAGE_ACCOUNT string = dataStorage.outputs.accountName
+@description('Storage account of inventories and evidence')
+output DATA_STORAGE_ACCOUNT string = names.data
 
-@description('Where the immutability policy is locked')
+@description('Storage account of the container tables')
+output TABLES_STORAGE_ACCOUNT string = names.tables
+
+@description('Container that has the immutability policy')
 output EVIDENCE_CONTAINER string = evidenceContainer
 
-@description('Who the app is, for roles on what this deployment does not own')
+@description('Object id of the identity of the app, for roles outside this resource group')
 output IDENTITY_PRINCIPAL_ID string = identity.outputs.principalId
 
-@description('Who the sample Logic App is, for the app role Harvest.Start; empty when there is none')
+@description('Object id of the sample Logic App, for the app role Harvest.Start; empty: there is none')
 output LOGIC_APP_PRINCIPAL_ID string = sampleLogicApp && !empty(entraClientId) ? logicApp!.outputs.principalId : ''
+
+@description('Name of the Event Grid topic for published snapshots; empty: there is none')
+output SNAPSHOT_EVENTS_TOPIC string = snapshotEvents ? '${names.data}-events' : ''
+
+@description('Roles to assign by hand, if ASSIGN_ROLES is false')
+output ROLES_TO_ASSIGN assignment[] = assignRoles
+  ? []
+  : concat(
+      hostStorage.outputs.assignments,
+      dataStorage.outputs.assignments,
+      tablesStorage.outputs.assignments,
+      vault.outputs.assignments,
+      monitoring.outputs.assignments
+    )
+
+var givenZones = join(map(items(privateDnsZoneIds ?? {}), zone => '${zone.key}=${zone.value}'), ',')
+
+// Every variable in force, under its own name: azd env refresh reads these on another computer.
+output AZURE_RESOURCE_GROUP string = resourceGroup().name
+output AZURE_LOCATION string = location
+output AZURE_ENV_NAME string = environmentName
+output AVEPOINT_DATA_CENTER string = dataCenter
+output AVEPOINT_CLIENT_ID string = clientId
+output APP_SETTINGS string = string(appSettings)
+output READERS_PRINCIPAL_ID string = readersPrincipalId
+output READERS_PRINCIPAL_TYPE string = readersPrincipalType
+output SNAPSHOT_EVENTS string = toLower(string(snapshotEvents))
+output AZURE_PRINCIPAL_ID string = administratorPrincipalId
+output AZURE_PRINCIPAL_TYPE string = administratorPrincipalType
+output ALERT_EMAILS string = join(alertEmails, ',')
+output MONTHLY_BUDGET string = monthlyBudget == 0 ? '' : string(monthlyBudget)
+output MONTHLY_BUDGET_FROM string = monthlyBudgetFrom
+output ENTRA_CLIENT_ID string = entraClientId
+output ALLOWED_IP_RANGES string = join(allowedIpRanges, ',')
+output NETWORK string = network
+output NETWORK_ADDRESS_PREFIX string = networkAddressPrefix
+output APP_SUBNET_ID string = appSubnetId
+output ENDPOINT_SUBNET_ID string = endpointSubnetId
+output PRIVATE_DNS_ZONE_IDS string = privateDnsZoneIds == null
+  ? ''
+  : empty(privateDnsZoneIds ?? {}) ? 'none' : givenZones
+output NAT_GATEWAY_ID string = natGatewayId
+output ROUTE_TABLE_ID string = routeTableId
+output ASSIGN_ROLES string = toLower(string(assignRoles))
+output IDENTITY_ID string = identityId
+output WORKSPACE_ID string = workspaceId
+output UPDATE_STRATEGY string = updateStrategy
+output ZONE_REDUNDANT string = toLower(string(zoneRedundant))
+output MAXIMUM_INSTANCES string = string(maximumInstanceCount)
+output INSTANCE_MEMORY_MB string = string(instanceMemoryMB)
+output STORAGE_SKU string = storageSku
+output STORAGE_ENCRYPTION string = storageEncryption
+output RETENTION_DAYS string = 'raw-cool=${rawCoolAfterDays},raw=${rawDeleteAfterDays},runs=${stateDeleteAfterDays},operations=${operationDeleteAfterDays},deleted=${softDeleteDays},evidence=${evidenceDays},logs=${logDays}'
+output DISABLED_FUNCTIONS string = join(disabledFunctions, ',')
+output RESOURCE_NAMES string = join(map(items(resourceNames), item => '${item.key}=${item.value}'), ',')
+output TAGS string = join(map(items(tags), tag => '${tag.key}=${tag.value}'), ',')
+output EVIDENCE_LOCKED string = toLower(string(evidenceLocked))
+output SAMPLE_LOGIC_APP string = toLower(string(sampleLogicApp))

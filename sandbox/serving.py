@@ -7,6 +7,8 @@ from typing import Final, override
 
 import uvicorn
 
+from sandbox.processes import ProcessError
+
 HOST: Final = "127.0.0.1"
 
 
@@ -20,7 +22,7 @@ class GuestServer(uvicorn.Server):
 
 
 def listen(port: int) -> socket.socket:
-    """A socket that listens on ``port`` of the loopback interface, 0 being a free one.
+    """Return a socket that listens on ``port`` of the loopback interface, 0 being a free one.
 
     Raises:
         OSError: the port cannot be used.
@@ -35,3 +37,16 @@ def listen(port: int) -> socket.socket:
         listener.close()
         raise
     return listener
+
+
+def refuse_taken(wanted: int, *, target: str) -> None:
+    """Refuse a port that cannot be used before anything is started; ``target`` is that of make.
+
+    Raises:
+        ProcessError: it cannot be used.
+    """
+    try:
+        listen(wanted).close()
+    except OSError as error:
+        hint = f"Take another one: make {target} PORT={wanted + 1}"
+        raise ProcessError(f"port {wanted} of {HOST} cannot be used: {error.strerror}. {hint}") from error

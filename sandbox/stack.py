@@ -1,11 +1,12 @@
 """Everything at once: Azurite, vault, simulated AvePoint and the local Functions host, wired as a deployed app."""
 
 import os
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from secrets import token_urlsafe
+from typing import Final
 
 from sandbox.azurite import Azurite, azurite
 from sandbox.host.process import RunningHost, running_host
@@ -14,6 +15,7 @@ from sandbox.vault import vault
 from shared.settings import DEFAULT_SECRET_NAME
 
 CLIENT_ID = "sandbox-client"
+STOP_SECONDS: Final = 2.0  # nothing has to be finished, as all storage goes with it
 SCHEDULES = {
     "HARVEST_ENPOWER_SCHEDULE": "0 0 1 * * *",
     "HARVEST_GRAPH_SCHEDULE": "0 0 2 * * *",
@@ -24,16 +26,17 @@ SCHEDULES = {
 
 @dataclass(frozen=True, slots=True)
 class Stack:
-    """What is running, and the app settings it runs with."""
+    """What is running, the app settings it runs with, and the whole environment of a process that is the app."""
 
     azurite: Azurite
     avepoint_url: str
     host: RunningHost
     environ: Mapping[str, str]
+    host_environ: Mapping[str, str]
 
 
 def app_settings(*, avepoint_url: str, storage: str) -> dict[str, str]:
-    """The settings of an app that uses the simulated AvePoint and Azurite; its secret is not among them."""
+    """Return the settings of an app that uses the simulated AvePoint and Azurite; its secret is not among them."""
     return {
         "AVEPOINT_DATA_CENTER": "us",
         "AVEPOINT_GRAPH_URL": avepoint_url,
@@ -50,7 +53,13 @@ def app_settings(*, avepoint_url: str, storage: str) -> dict[str, str]:
 
 @asynccontextmanager
 async def running_stack(
-    logs: Path, *, items: int, latency_ms: int = 0, port: int = 0, settings: Mapping[str, str] | None = None
+    logs: Path,
+    *,
+    items: int,
+    latency_ms: int = 0,
+    port: int = 0,
+    settings: Mapping[str, str] | None = None,
+    say: Callable[[str], None] = lambda _: None,
 ) -> AsyncIterator[Stack]:
     """Run everything; it ends, and what it stored is gone, when the context is left.
 
@@ -60,6 +69,7 @@ async def running_stack(
         latency_ms: how long each of its answers takes at least.
         port: where the host listens on 127.0.0.1; 0 takes a free one.
         settings: app settings that go over those of the sandbox.
+        say: is told what is being started.
 
     Raises:
         ProcessError: something did not start; the message carries its output.
@@ -67,15 +77,20 @@ async def running_stack(
     secret = token_urlsafe()
     simulation = sandbox_command(
         *("avepoint", "--port", "0", "--items", str(items), "--latency-ms", str(latency_ms)),
-        *("--client-id", CLIENT_ID, "--client-secret", secret),
+        *("--client-id", CLIENT_ID, f"--client-secret={secret}"),
     )
+    say("Storage (Azurite), a simulated AvePoint and a Key Vault")
     async with (
-        azurite(logs / "azurite.log") as storage,
-        running(*simulation, log=logs / "avepoint.log") as avepoint,
+        running(*simulation, log=logs / "avepoint.log", stop_seconds=STOP_SECONDS) as avepoint,
+        azurite(logs / "azurite.log", stop_seconds=STOP_SECONDS) as storage,
         vault({DEFAULT_SECRET_NAME: secret}, directory=logs) as keys,
     ):
         url = (await avepoint.printed(r"^avepoint listening on (\S+)$"))[1]
         environ = app_settings(avepoint_url=url, storage=storage.connection_string)
-        environ |= {**keys.environ, **(settings or {})}
-        async with running_host(log=logs / "host.log", env={**os.environ, **environ}, port=port) as host:
-            yield Stack(storage, url, host, environ)
+        environ |= {"AzureWebJobsStorage": storage.connection_string, **keys.environ, **(settings or {})}
+        say("The app, in Microsoft's Functions runtime")
+        temporary = logs / "temporary"  # what a process leaves that had to be killed goes with the logs
+        temporary.mkdir(parents=True, exist_ok=True)
+        host_environ = {**os.environ, **environ, "TMPDIR": str(temporary)}
+        async with running_host(log=logs / "host.log", env=host_environ, port=port, stop_seconds=STOP_SECONDS) as host:
+            yield Stack(storage, url, host, environ, host_environ)

@@ -1,13 +1,16 @@
 """The real parts that tests share: Azurite, the simulated AvePoint, and services that use both."""
 
 import asyncio
+import os
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from urllib.request import getproxies
 
 import hypothesis
 import pytest
 
+from sandbox.__main__ import spare_loopback
 from sandbox.avepoint import AvePoint, Credentials, serve
 from sandbox.avepoint.faults import Rule
 from sandbox.avepoint.log import Entry
@@ -16,12 +19,16 @@ from sandbox.azurite import Azurite
 from sandbox.azurite import azurite as running_azurite
 from sandbox.stack import CLIENT_ID
 from sandbox.stack import app_settings as sandbox_settings
+from shared.azure import damage
+from shared.azure.storage import Container, Queue, Storage
 from shared.services import Services, open_services
 from shared.settings import Settings, load_settings
-from shared.storage import Container, Queue, Storage
 
 hypothesis.settings.register_profile("steady", deadline=None)  # how long an example takes is no property of the code
 hypothesis.settings.load_profile("steady")
+
+if {"http", "https", "all"} & getproxies().keys():
+    spare_loopback(os.environ)  # the parts are on this machine, for tests behind a proxy, too
 
 CLIENT = Credentials(CLIENT_ID, "sandbox-secret")
 
@@ -63,6 +70,12 @@ class Clock:
         """Move on instead of waiting."""
         self.advance(seconds=seconds)
         await asyncio.sleep(0)
+
+
+@pytest.fixture(autouse=True)
+def _forgets_damage() -> None:
+    """Let no test hear of what another has damaged: the app remembers it for its whole process."""
+    damage._found.clear()  # noqa: SLF001 - the app itself forgets only what it reads again
 
 
 @pytest.fixture(scope="session")
@@ -128,4 +141,4 @@ async def _empty(storage: Storage) -> None:
         paths = [path async for path in storage.list(container, "")]
         await asyncio.gather(*(storage.delete(container, path) for path in paths))
     for queue in Queue:
-        await storage._queues.get_queue_client(queue).clear_messages()  # noqa: SLF001 - the app itself never clears a queue
+        await storage._queue(queue).clear_messages()  # noqa: SLF001 - the app itself never clears a queue

@@ -5,10 +5,10 @@ from typing import override
 import httpx
 from starlette.types import ASGIApp
 
-from shared.wire import Wire
+from shared.http.client import HttpClient
 
 
-class Loopback(Wire):
+class Loopback(HttpClient):
     """The wire to an application in this process."""
 
     def __init__(self, app: ASGIApp) -> None:

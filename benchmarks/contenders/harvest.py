@@ -4,12 +4,12 @@ import asyncio
 
 from benchmarks.contenders.work import Work
 from benchmarks.data import RESOURCE
-from benchmarks.inmemory import MemoryStorage, app, settings_for
+from benchmarks.inmemory import ForgetfulStorage, app, settings_for
 from benchmarks.server import TENANTS
-from shared.harvest.runs import Address
-from shared.harvest.slice import work
-from shared.harvest.snapshot import read_latest
-from shared.harvest.starting import start_requested
+from shared.harvest.plan.run import Address
+from shared.harvest.runs.starting import start_requested
+from shared.harvest.slices.worker import work
+from shared.harvest.snapshots.manifest import read_latest
 from shared.services import Services
 
 
@@ -19,7 +19,7 @@ def run(url: str, chains: int) -> Work:
 
 
 async def _harvest(url: str, tenants: tuple[str, ...]) -> Work:
-    storage = MemoryStorage()
+    storage = ForgetfulStorage()
     async with app(settings_for(url, HARVEST_TENANTS=",".join(tenants)), storage) as services:
         run = await start_requested(services, "graph", [RESOURCE])
         await asyncio.gather(*(_finish(services, address) for address in run.addresses()))

@@ -65,7 +65,7 @@ def _follow(url: str, put: Callable[[_Items], None]) -> None:
 
 
 def _body(connection: socket.socket) -> bytes:
-    """The body of an answer, decompressed while it comes."""
+    """Return the body of an answer, decompressed while it comes."""
     received = b""
     while b"\r\n\r\n" not in received:
         received += _received(connection)

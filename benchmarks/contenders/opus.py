@@ -4,10 +4,10 @@ import asyncio
 import uuid
 
 from benchmarks.contenders.work import Work, items_of
-from benchmarks.inmemory import MemoryStorage, app, settings_for
-from shared.opus.assembly import operations_of
-from shared.opus.inputs import SubmitInput
-from shared.opus.operations import Call
+from benchmarks.inmemory import ForgetfulStorage, app, settings_for
+from shared.opus.intake.inputs import SubmitInput
+from shared.opus.operations.assembly import operations_of
+from shared.opus.operations.operations import Call
 
 _CONNECTION = "b4bbdbbd-cf2d-5c44-939b-be86bc688035"
 _RECORD = {
@@ -32,7 +32,7 @@ async def _submit(url: str, at_once: int) -> Work:
     records = [{"rowKey": f"record-{number:06d}", **_RECORD} for number in range(count)]
     body = SubmitInput.model_validate({"conflictOption": "Overwrite", "records": records})
     call = Call(caller="benchmark", key=uuid.uuid4().hex, client={})
-    async with app(settings, MemoryStorage()) as services:
+    async with app(settings, ForgetfulStorage()) as services:
         operation = (await operations_of(services).submit(call, _CONNECTION, body)).operation
     if operation.succeeded != count:
         raise AssertionError(f"not everything succeeded: {operation.status}, {operation.succeeded} of {count}")

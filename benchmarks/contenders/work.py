@@ -17,7 +17,7 @@ class Work:
 
 
 def base_url(origin: str, *, items: int, milliseconds: int) -> str:
-    """The base URL of an AvePoint with so many items and that latency."""
+    """Return the base URL of an AvePoint with so many items and that latency."""
     return f"{origin}/{items}/{milliseconds}"
 
 

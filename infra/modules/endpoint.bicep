@@ -1,16 +1,18 @@
-metadata description = 'The private way in to one resource.'
+metadata description = 'A private endpoint of one resource.'
 
 param name string
 param location string
 param tags object
 
-@description('The resource')
+@description('Resource id of the target')
 param targetId string
 
-@description('What of it: blob, queue, table, vault or sites')
+@description('Service of the target: blob, queue, table, dfs, vault or sites')
 param groupId string
 
 param subnetId string
+
+@description('Resource id of the DNS zone that gets its address; empty: a policy registers it')
 param zoneId string
 
 resource endpoint 'Microsoft.Network/privateEndpoints@2025-05-01' = {
@@ -31,7 +33,7 @@ resource endpoint 'Microsoft.Network/privateEndpoints@2025-05-01' = {
   }
 }
 
-resource zoneGroup 'Microsoft.Network/privateEndpoints/privateDnsZoneGroups@2025-05-01' = {
+resource zoneGroup 'Microsoft.Network/privateEndpoints/privateDnsZoneGroups@2025-05-01' = if (!empty(zoneId)) {
   parent: endpoint
   name: 'default'
   properties: {

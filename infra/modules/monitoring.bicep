@@ -1,21 +1,30 @@
-metadata description = 'Where logs, traces and metrics go, and who is told when something is wrong.'
+metadata description = 'Telemetry: workspace, Application Insights, and the action group of alerts.'
+
+import { assignment } from 'grants.bicep'
 
 param name string
 param location string
 param tags object
 
-@description('Who sends telemetry: the identity of the app')
+@description('Object id of the identity that sends telemetry')
 param publisherPrincipalId string
 
-@description('Days for which telemetry is kept')
+@description('Whether to assign its role')
+param assignRoles bool
+
+@description('Resource id of an existing workspace; empty: make one')
+param workspaceId string
+
+@description('Days for which a new workspace keeps telemetry')
 param retentionDays int
 
 @description('Addresses that alerts are mailed to')
 param emails string[]
 
-var roles = loadJsonContent('../roles.json')
+var role = 'Monitoring Metrics Publisher'
+var roleId = loadJsonContent('../roles.json')[role]
 
-resource workspace 'Microsoft.OperationalInsights/workspaces@2025-07-01' = {
+resource workspace 'Microsoft.OperationalInsights/workspaces@2025-07-01' = if (empty(workspaceId)) {
   name: 'log-${name}'
   location: location
   tags: tags
@@ -33,17 +42,17 @@ resource insights 'Microsoft.Insights/components@2020-02-02' = {
   kind: 'web'
   properties: {
     Application_Type: 'web'
-    WorkspaceResourceId: workspace.id
+    WorkspaceResourceId: empty(workspaceId) ? workspace.id : workspaceId
     IngestionMode: 'LogAnalytics'
     DisableLocalAuth: true
   }
 }
 
-resource publisher 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
+resource publisher 'Microsoft.Authorization/roleAssignments@2022-04-01' = if (assignRoles) {
   scope: insights
-  name: guid(insights.id, publisherPrincipalId, roles['Monitoring Metrics Publisher'])
+  name: guid(insights.id, publisherPrincipalId, roleId)
   properties: {
-    roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', roles['Monitoring Metrics Publisher'])
+    roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', roleId)
     principalId: publisherPrincipalId
     principalType: 'ServicePrincipal'
   }
@@ -66,7 +75,15 @@ resource actionGroup 'Microsoft.Insights/actionGroups@2023-01-01' = {
   }
 }
 
-output workspaceId string = workspace.id
-output insightsId string = insights.id
 output connectionString string = insights.properties.ConnectionString
-output actionGroupId string = actionGroup.id
+
+@description('The role of the app, assigned or to be assigned')
+output assignments assignment[] = [
+  {
+    role: role
+    roleId: roleId
+    scope: insights.id
+    principalId: publisherPrincipalId
+    principalType: 'ServicePrincipal'
+  }
+]

@@ -1,19 +1,6 @@
 metadata description = 'A storage account without shared keys: its containers, queues and lifecycle, and who may use them.'
 
-@description('Who has a role on the whole account')
-type grant = {
-  role: string
-  principalId: string
-  principalType: string
-}
-
-@description('Who has a role on one container or queue')
-type narrowGrant = {
-  on: string
-  role: string
-  principalId: string
-  principalType: string
-}
+import { grant, everybody, assignment } from 'grants.bicep'
 
 param name string
 param location string
@@ -22,8 +9,14 @@ param tags object
 @description('Redundancy')
 param sku string
 
-@allowed(['public', 'private'])
-param network string
+@description('platform; or double: infrastructure encryption, and account keys for queues and tables')
+param encryption string
+
+@description('Whether it can be reached from the internet')
+param open bool
+
+@description('Whether it has a hierarchical namespace, which has no versions')
+param hierarchical bool = false
 
 param containers string[]
 param queues string[] = []
@@ -32,22 +25,45 @@ param queues string[] = []
 param softDeleteDays int
 
 @description('Rules of the lifecycle policy')
-param lifecycle object[]
+param lifecycle object[] = []
 
-@description('A container whose blobs can be neither changed nor deleted before their time; empty: none')
+@description('Container with an immutability policy; empty: none')
 param immutableContainer string = ''
 
-@description('How long that is')
+@description('Days for which its blobs can be neither changed nor deleted')
 param immutableDays int = 0
 
-param accountGrants grant[] = []
-param containerGrants narrowGrant[] = []
-param queueGrants narrowGrant[] = []
+param grants grant[]
+param principals everybody
 
-@description('Where deletions of blobs are logged; empty: nowhere')
+@description('Whether to assign the roles')
+param assignRoles bool
+
+@description('Resource id of the workspace that logs deletions of blobs; empty: none')
 param workspaceId string = ''
 
+@description('Whether to make an Event Grid topic')
+param events bool = false
+
 var roles = loadJsonContent('../roles.json')
+var assigned = assignRoles ? grants : []
+var accountGrants = filter(assigned, item => item.?container == null && item.?queue == null)
+var containerGrants = filter(assigned, item => item.?container != null)
+var queueGrants = filter(assigned, item => item.?queue != null)
+
+// Azure takes this only when it creates an account, and refuses any later change. It is sent only if chosen.
+var doubleEncryption = {
+  encryption: {
+    keySource: 'Microsoft.Storage'
+    requireInfrastructureEncryption: true
+    services: {
+      blob: { enabled: true, keyType: 'Account' }
+      file: { enabled: true, keyType: 'Account' }
+      queue: { enabled: true, keyType: 'Account' }
+      table: { enabled: true, keyType: 'Account' }
+    }
+  }
+}
 
 resource account 'Microsoft.Storage/storageAccounts@2025-06-01' = {
   name: name
@@ -55,28 +71,33 @@ resource account 'Microsoft.Storage/storageAccounts@2025-06-01' = {
   tags: tags
   kind: 'StorageV2'
   sku: { name: sku }
-  properties: {
-    accessTier: 'Hot'
-    allowBlobPublicAccess: false
-    allowCrossTenantReplication: false
-    allowSharedKeyAccess: false
-    defaultToOAuthAuthentication: true
-    isLocalUserEnabled: false
-    minimumTlsVersion: 'TLS1_2'
-    supportsHttpsTrafficOnly: true
-    publicNetworkAccess: network == 'private' ? 'Disabled' : 'Enabled'
-    networkAcls: {
-      bypass: 'AzureServices'
-      defaultAction: network == 'private' ? 'Deny' : 'Allow'
-    }
-  }
+  properties: union(
+    {
+      accessTier: 'Hot'
+      allowBlobPublicAccess: false
+      allowCrossTenantReplication: false
+      allowedCopyScope: 'AAD'
+      allowSharedKeyAccess: false
+      defaultToOAuthAuthentication: true
+      isLocalUserEnabled: false
+      minimumTlsVersion: 'TLS1_2'
+      supportsHttpsTrafficOnly: true
+      publicNetworkAccess: open ? 'Enabled' : 'Disabled'
+      networkAcls: {
+        bypass: 'None'
+        defaultAction: open ? 'Allow' : 'Deny'
+      }
+    },
+    hierarchical ? { isHnsEnabled: true } : {},
+    encryption == 'double' ? doubleEncryption : {}
+  )
 }
 
 resource blobs 'Microsoft.Storage/storageAccounts/blobServices@2025-06-01' = {
   parent: account
   name: 'default'
   properties: {
-    isVersioningEnabled: true
+    isVersioningEnabled: !hierarchical
     deleteRetentionPolicy: {
       enabled: true
       days: softDeleteDays
@@ -96,20 +117,16 @@ resource container 'Microsoft.Storage/storageAccounts/blobServices/containers@20
   }
 ]
 
-resource sealed 'Microsoft.Storage/storageAccounts/blobServices/containers@2025-06-01' existing = {
-  parent: blobs
-  name: empty(immutableContainer) ? 'none' : immutableContainer
-}
-
-resource seal 'Microsoft.Storage/storageAccounts/blobServices/containers/immutabilityPolicies@2025-06-01' = if (!empty(immutableContainer)) {
-  parent: sealed
-  name: 'default'
-  properties: {
-    immutabilityPeriodSinceCreationInDays: immutableDays
-    allowProtectedAppendWrites: false
+resource seal 'Microsoft.Storage/storageAccounts/blobServices/containers/immutabilityPolicies@2025-06-01' = [
+  for item in empty(immutableContainer) ? [] : [immutableContainer]: {
+    parent: container[indexOf(containers, item)]
+    name: 'default'
+    properties: {
+      immutabilityPeriodSinceCreationInDays: immutableDays
+      allowProtectedAppendWrites: false
+    }
   }
-  dependsOn: [container]
-}
+]
 
 resource queueService 'Microsoft.Storage/storageAccounts/queueServices@2025-06-01' = {
   parent: account
@@ -123,7 +140,7 @@ resource queue 'Microsoft.Storage/storageAccounts/queueServices/queues@2025-06-0
   }
 ]
 
-resource policy 'Microsoft.Storage/storageAccounts/managementPolicies@2025-06-01' = {
+resource policy 'Microsoft.Storage/storageAccounts/managementPolicies@2025-06-01' = if (!empty(lifecycle)) {
   parent: account
   name: 'default'
   properties: {
@@ -135,52 +152,36 @@ resource policy 'Microsoft.Storage/storageAccounts/managementPolicies@2025-06-01
 resource accountGrant 'Microsoft.Authorization/roleAssignments@2022-04-01' = [
   for item in accountGrants: {
     scope: account
-    name: guid(account.id, item.principalId, roles[item.role])
+    name: guid(account.id, principals[item.to].id, roles[item.role])
     properties: {
       roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', roles[item.role])
-      principalId: item.principalId
-      principalType: item.principalType
+      principalId: principals[item.to].id
+      principalType: principals[item.to].type
     }
-  }
-]
-
-resource grantedContainer 'Microsoft.Storage/storageAccounts/blobServices/containers@2025-06-01' existing = [
-  for item in containerGrants: {
-    parent: blobs
-    name: item.on
   }
 ]
 
 resource containerGrant 'Microsoft.Authorization/roleAssignments@2022-04-01' = [
-  for (item, i) in containerGrants: {
-    scope: grantedContainer[i]
-    name: guid(account.id, item.on, item.principalId, roles[item.role])
+  for item in containerGrants: {
+    scope: container[indexOf(containers, item.?container ?? '')]
+    name: guid(account.id, item.?container ?? '', principals[item.to].id, roles[item.role])
     properties: {
       roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', roles[item.role])
-      principalId: item.principalId
-      principalType: item.principalType
+      principalId: principals[item.to].id
+      principalType: principals[item.to].type
     }
-    dependsOn: [container]
-  }
-]
-
-resource grantedQueue 'Microsoft.Storage/storageAccounts/queueServices/queues@2025-06-01' existing = [
-  for item in queueGrants: {
-    parent: queueService
-    name: item.on
   }
 ]
 
 resource queueGrant 'Microsoft.Authorization/roleAssignments@2022-04-01' = [
-  for (item, i) in queueGrants: {
-    scope: grantedQueue[i]
-    name: guid(account.id, 'queue', item.on, item.principalId, roles[item.role])
+  for item in queueGrants: {
+    scope: queue[indexOf(queues, item.?queue ?? '')]
+    name: guid(account.id, 'queue', item.?queue ?? '', principals[item.to].id, roles[item.role])
     properties: {
       roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', roles[item.role])
-      principalId: item.principalId
-      principalType: item.principalType
+      principalId: principals[item.to].id
+      principalType: principals[item.to].type
     }
-    dependsOn: [queue]
   }
 ]
 
@@ -198,8 +199,30 @@ resource diagnostics 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' 
   }
 }
 
-output id string = account.id
-output accountName string = account.name
+// Subscriptions are made outside: they need an endpoint of their own. infra/README.md has the filter for snapshots.
+resource topic 'Microsoft.EventGrid/systemTopics@2025-02-15' = if (events) {
+  name: '${name}-events'
+  location: location
+  tags: tags
+  properties: {
+    source: account.id
+    topicType: 'Microsoft.Storage.StorageAccounts'
+  }
+}
+
 output blobEndpoint string = account.properties.primaryEndpoints.blob
 output queueEndpoint string = account.properties.primaryEndpoints.queue
 output tableEndpoint string = account.properties.primaryEndpoints.table
+
+@description('The roles on this account, assigned or to be assigned')
+output assignments assignment[] = [
+  for item in grants: {
+    role: item.role
+    roleId: roles[item.role]
+    scope: item.?container != null
+      ? '${account.id}/blobServices/default/containers/${item.?container ?? ''}'
+      : item.?queue != null ? '${account.id}/queueServices/default/queues/${item.?queue ?? ''}' : account.id
+    principalId: principals[item.to].id
+    principalType: principals[item.to].type
+  }
+]

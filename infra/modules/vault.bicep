@@ -1,30 +1,35 @@
-metadata description = 'The vault: secrets of AvePoint, who may read and who may write them, and a word before one ends.'
+metadata description = 'The vault: secrets, roles, audit log, and notices before a secret expires.'
+
+import { grant, everybody, assignment } from 'grants.bicep'
 
 param name string
 param location string
 param tags object
 
-@allowed(['public', 'private'])
-param network string
+@description('Whether it can be reached from the internet')
+param open bool
 
-@description('Who reads secrets: the identity of the app')
-param readerPrincipalId string
+param grants grant[]
+param principals everybody
 
-@description('Who puts secrets and certificates in; empty: nobody yet')
-param administratorPrincipalId string
-param administratorPrincipalType string
+@description('Whether to assign the roles')
+param assignRoles bool
 
-@description('Secrets to put in, by name')
+@description('Names of secrets to put in if they do not exist; a preview shows the names')
+param secretNames string[]
+
+@description('Values of the secrets, by name')
 @secure()
-param secrets object
+param secretValues object
 
-@description('When these secrets end, as an RFC 3339 time; empty: never')
+@description('Expiry of the secrets: a day or an RFC 3339 time')
+#disable-next-line secure-secrets-in-params // an expiry date is not a secret
 param secretsExpireOn string
 
-@description('Where reads and changes are logged')
+@description('Resource id of the workspace that logs reads and changes')
 param workspaceId string
 
-@description('Whom to tell that a secret or a certificate ends soon')
+@description('Resource id of the action group for secrets and certificates that expire soon')
 param actionGroupId string
 
 var roles = loadJsonContent('../roles.json')
@@ -46,21 +51,24 @@ resource vault 'Microsoft.KeyVault/vaults@2024-11-01' = {
     enabledForDeployment: false
     enabledForDiskEncryption: false
     enabledForTemplateDeployment: false
-    publicNetworkAccess: network == 'private' ? 'Disabled' : 'Enabled'
+    publicNetworkAccess: open ? 'Enabled' : 'Disabled'
     networkAcls: {
-      bypass: 'AzureServices'
-      defaultAction: network == 'private' ? 'Deny' : 'Allow'
+      bypass: 'None'
+      defaultAction: open ? 'Allow' : 'Deny'
     }
   }
 }
 
+// Only if there is none: a pipeline with an old value must not overwrite a renewed secret.
+@onlyIfNotExists()
 resource secret 'Microsoft.KeyVault/vaults/secrets@2024-11-01' = [
-  for item in items(secrets): {
+  for item in secretNames: {
     parent: vault
-    name: item.key
+    name: item
     properties: {
-      value: item.value
-      attributes: empty(secretsExpireOn) ? { enabled: true } : {
+      value: secretValues[item]
+      contentType: 'text/plain'
+      attributes: {
         enabled: true
         exp: dateTimeToEpoch(secretsExpireOn)
       }
@@ -68,24 +76,14 @@ resource secret 'Microsoft.KeyVault/vaults/secrets@2024-11-01' = [
   }
 ]
 
-resource reader 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
-  scope: vault
-  name: guid(vault.id, readerPrincipalId, roles['Key Vault Secrets User'])
-  properties: {
-    roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', roles['Key Vault Secrets User'])
-    principalId: readerPrincipalId
-    principalType: 'ServicePrincipal'
-  }
-}
-
-resource administrator 'Microsoft.Authorization/roleAssignments@2022-04-01' = [
-  for role in empty(administratorPrincipalId) ? [] : ['Key Vault Secrets Officer', 'Key Vault Certificates Officer']: {
+resource grantOfRole 'Microsoft.Authorization/roleAssignments@2022-04-01' = [
+  for item in assignRoles ? grants : []: {
     scope: vault
-    name: guid(vault.id, administratorPrincipalId, roles[role])
+    name: guid(vault.id, principals[item.to].id, roles[item.role])
     properties: {
-      roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', roles[role])
-      principalId: administratorPrincipalId
-      principalType: administratorPrincipalType
+      roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', roles[item.role])
+      principalId: principals[item.to].id
+      principalType: principals[item.to].type
     }
   }
 ]
@@ -104,7 +102,7 @@ resource diagnostics 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' 
   }
 }
 
-// Key Vault speaks up by itself 30 days before a secret or a certificate ends, also when the app does not run.
+// Key Vault sends these 30 days before a secret or a certificate expires, also if the app does not run.
 resource events 'Microsoft.EventGrid/systemTopics@2025-02-15' = {
   name: '${name}-events'
   location: location
@@ -138,6 +136,15 @@ resource nearExpiry 'Microsoft.EventGrid/systemTopics/eventSubscriptions@2025-02
   }
 }
 
-output id string = vault.id
-output vaultName string = vault.name
 output url string = vault.properties.vaultUri
+
+@description('The roles on the vault, assigned or to be assigned')
+output assignments assignment[] = [
+  for item in grants: {
+    role: item.role
+    roleId: roles[item.role]
+    scope: vault.id
+    principalId: principals[item.to].id
+    principalType: principals[item.to].type
+  }
+]

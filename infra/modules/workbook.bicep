@@ -13,6 +13,21 @@ var charts = [
     visualization: 'table'
   }
   {
+    title: 'Tables'
+    query: loadTextContent('../queries/table-states.kql')
+    visualization: 'table'
+  }
+  {
+    title: 'Not as it was written'
+    query: loadTextContent('../queries/findings.kql')
+    visualization: 'table'
+  }
+  {
+    title: 'Datasets that shrank by a third'
+    query: loadTextContent('../queries/shrunk.kql')
+    visualization: 'table'
+  }
+  {
     title: 'Items per dataset'
     query: loadTextContent('../queries/items.kql')
     visualization: 'linechart'
@@ -21,6 +36,16 @@ var charts = [
     title: 'Seconds waited'
     query: loadTextContent('../queries/waits.kql')
     visualization: 'barchart'
+  }
+  {
+    title: 'Uncertain operations'
+    query: loadTextContent('../queries/uncertain.kql')
+    visualization: 'table'
+  }
+  {
+    title: 'Calls that are missed'
+    query: loadTextContent('../queries/missed.kql')
+    visualization: 'table'
   }
   {
     title: 'Opus operations by outcome'

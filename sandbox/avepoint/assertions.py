@@ -55,7 +55,7 @@ class Assertions:
         return claims
 
     def _key(self, client_id: object, header: Mapping[str, object]) -> RSAPublicKey:
-        """The key that the header names: by `kid` (thumbprint in hex), by `x5t` (in base64url), or by both alike."""
+        """Return the key that the header names: by `kid` (thumbprint in hex), by `x5t` (base64url), or by both."""
         names = {"kid": str(header.get("kid", "")).upper(), "x5t": header.get("x5t")}
         for certificate in self._certificates.get(str(client_id), []):
             thumbprint = certificate.fingerprint(hashes.SHA1())  # noqa: S303 - a name, by which AvePoint knows it

@@ -3,14 +3,20 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import cast
 
 import msgspec
 from isal import igzip
 
+from sandbox.avepoint.faults import Failure
 from sandbox.avepoint.items import Items
 from sandbox.avepoint.settings import KeyCase
 
 _FASTEST = 1
+
+_TELLS = {"status": "$status", "statuscode": "$status", "message": "$message", "errormessage": "$message"}
+_NOTHING: Mapping[str, object] = {"$next": "", "$total": 0}
+_LISTS: Mapping[str, object] = {"null": None, "empty": [], "absent": ...}
 
 _CASES: Mapping[KeyCase, Callable[[str], str]] = {
     "documented": str,
@@ -47,6 +53,20 @@ def around(body: object, marks: Mapping[str, object]) -> tuple[bytes, bytes]:
     return before, after
 
 
+def failing(body: object, failure: Failure, error: object) -> object:
+    """Return the body with a failure told in it: under its own keys for that, else under those of the error body.
+
+    A body that is nothing but the list or the item is replaced.
+    """
+    marks = {"$status": failure.status, "$message": failure.message, "$requestId": ""}
+    told = {} if failure.list == "kept" else {**_NOTHING, **dict.fromkeys(("$items", "$item"), _LISTS[failure.list])}
+    if not isinstance(body, dict):
+        return fill(error, marks)
+    own = {key: marks[_TELLS[key.lower()]] for key in body if key.lower() in _TELLS}
+    listed = msgspec.json.decode(msgspec.json.encode(body).replace(b'["$item"]', b'"$items"'))
+    return {**cast("dict[str, object]", fill(listed, told)), **(own or cast("dict[str, object]", fill(error, marks)))}
+
+
 def fill(template: object, marks: Mapping[str, object]) -> object:
     """Return the template with its markers replaced; a key whose marker stands for `...` is left out."""
     match template:
@@ -61,11 +81,16 @@ def fill(template: object, marks: Mapping[str, object]) -> object:
             return template
 
 
+def recased(name: str, case: KeyCase) -> str:
+    """Return the name of a key in another case."""
+    return _CASES[case](name)
+
+
 def rekeyed(body: object, names: Mapping[str, str], case: KeyCase) -> object:
     """Return the body with its keys renamed at every depth, then written in another case."""
     match body:
         case dict():
-            return {_CASES[case](names.get(key, key)): rekeyed(value, names, case) for key, value in body.items()}
+            return {recased(names.get(key, key), case): rekeyed(value, names, case) for key, value in body.items()}
         case list():
             return [rekeyed(value, names, case) for value in body]
         case _:

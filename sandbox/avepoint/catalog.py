@@ -12,8 +12,11 @@ from sandbox.avepoint.windows import timeline
 LinkShape = Literal["absolute", "root-relative", "prefixless", "relative", "token", "json", "none"]
 """How a next link is written; see `paging.next_link`."""
 
-EndMarker = Literal["empty", "null", "absent"]
-"""What stands in place of a next link on the last page."""
+EndMarker = Literal["empty", "null", "absent", "n/a", "false", "link"]
+"""What stands in place of a next link on the last page; `link` is one to the page after it."""
+
+LASTS = 7
+"""How many minutes jobs and runs last."""
 
 _HERE = Path(__file__).parent
 _OBJECTS = Timeline()
@@ -65,6 +68,8 @@ class Resource(msgspec.Struct, frozen=True, eq=False, forbid_unknown_fields=True
     it; the others, paging included, from the query, or from the JSON body where `in_body` is set. `ids` are lists of
     the body that narrow the answer to the items with these values of a field.
 
+    `running` is what fields of a job or run show as long as it has not ended.
+
     `body` is the answer with the markers `$items` (or `$item` for a call that answers one object), `$total`, `$next`,
     `$page` and `$size`; `table_keys` renames its keys to what the field table of the documents has where that and the
     sample disagree. `item` is the source of a `Template` and holds every documented field; `variants` take turns with
@@ -87,6 +92,7 @@ class Resource(msgspec.Struct, frozen=True, eq=False, forbid_unknown_fields=True
     choices: dict[str, tuple[str, ...]] = {}
     window: Window | None = None
     ids: dict[str, str] = {}
+    running: dict[str, object] = {}
     shape: LinkShape = "absolute"
     end: EndMarker = "empty"
     table_keys: dict[str, str] = {}
@@ -108,9 +114,12 @@ class Listing(msgspec.Struct, frozen=True, eq=False):
     error: object
     seed: int
 
-    def template(self, family: Family | None = None, step: int = 1) -> Template:
-        """Return the template of the items; `step` minutes lie between those of a list with a time filter."""
-        return _template(self, family, timeline(step) if self.resource.window else _OBJECTS)
+    def template(self, family: Family | None = None, step: int = 1, lasts: int = LASTS) -> Template:
+        """Return the template of the items.
+
+        `step` minutes lie between those of a list with a time filter, and a job or a run `lasts` so many.
+        """
+        return _template(self, family, timeline(step) if self.resource.window else _OBJECTS, lasts)
 
 
 def load(seed: int) -> dict[str, Listing]:
@@ -137,7 +146,8 @@ def scopes() -> Mapping[str, str]:
 
 
 @lru_cache(maxsize=256)
-def _template(listing: Listing, family: Family | None, timeline: Timeline) -> Template:
+def _template(listing: Listing, family: Family | None, timeline: Timeline, lasts: int) -> Template:
     resource = listing.resource
-    sources = [msgspec.json.format(bytes(item), indent=-1) for item in (resource.item, *resource.variants)]
+    items = [msgspec.json.format(bytes(item), indent=-1) for item in (resource.item, *resource.variants)]
+    sources = [item.replace(b"+%dm}" % LASTS, b"+%dm}" % lasts) for item in items]
     return Template(resource.name, sources, Origin(listing.seed, timeline, family))

@@ -1,6 +1,9 @@
+from collections.abc import Callable
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import Annotated
+from math import inf
+from time import time
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 from pydantic.alias_generators import to_camel
@@ -8,27 +11,29 @@ from pydantic.alias_generators import to_camel
 Count = Annotated[int, Field(ge=0)]
 
 
+_STRICT = ConfigDict(extra="forbid", frozen=True, alias_generator=to_camel, populate_by_name=True)
+
+
+class Failure(BaseModel):
+    """A failure told inside a 200: `status` and `message`, and what stands in place of the `list`."""
+
+    model_config = _STRICT
+
+    status: JsonValue = 500
+    message: str = "An internal error occurred."
+    list: Literal["null", "empty", "absent", "kept"] = "null"
+
+
 class Rule(BaseModel):
-    """One fault: which requests it strikes, how often, and what happens to them.
+    """One fault: which requests it strikes, how often, and what happens to them; docs/simulator.md has them all."""
 
-    - `method`, `path` (a glob, `*` also crosses slashes): all requests when absent.
-    - `skip` lets that many matching requests pass first; `times` strikes that many, `null` all of them.
-    - `status` with `body` and `headers` replaces the answer; without `body` it is the service's own error body. A
-      string as `body` is sent as it stands. `headers` alone are added to the true answer.
-    - `cut` sends that many bytes of the body and closes the connection; 0 closes it before any answer.
-    - `execute` carries the request out although `status`, `body` or `cut: 0` keeps the answer from the caller.
-    - `latencyMs` comes on top of the general latency.
-    - `truncateGzip` sends the first half of a gzip body in an otherwise proper answer.
-    - `nextLink` (also `null`), `items` and `total` change what a list says or holds.
-    - `failRowKeys` (a glob) makes Opus fail these records.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True, alias_generator=to_camel)
+    model_config = _STRICT
 
     method: str | None = None
     path: str = "*"
     times: Count | None = 1
     skip: Count = 0
+    seconds: Annotated[float, Field(gt=0)] | None = None
     status: Annotated[int, Field(ge=200, le=599)] | None = None
     body: JsonValue = None
     headers: dict[str, str] = {}
@@ -36,6 +41,9 @@ class Rule(BaseModel):
     cut: Count | None = None
     latency_ms: Count = 0
     truncate_gzip: bool = False
+    tail: str = ""
+    failure: Failure | None = None
+    other_order: bool = False
     next_link: str | None = None
     items: Count | None = None
     total: int | None = None
@@ -53,6 +61,11 @@ class Rule(BaseModel):
     def prevents_execution(self) -> bool:
         return not self.execute and (self.replaces_answer or self.cut == 0)
 
+    @property
+    def strikes_all(self) -> bool:
+        """Whether it strikes every request: for good, or as long as it lasts."""
+        return self.times is None or (self.seconds is not None and "times" not in self.model_fields_set)
+
     def strikes(self, method: str, path: str) -> bool:
         return self.method in (None, method) and fnmatchcase(path, self.path)
 
@@ -65,24 +78,35 @@ class _Armed:
     rule: Rule
     to_skip: int
     remaining: int | None
+    ends: float
 
 
 class Faults:
-    """The rules that are set, in the order in which they were set; the first that strikes is used."""
+    """The rules that are set, in the order in which they were set; the first that strikes is used.
 
-    def __init__(self) -> None:
+    `clock` gives epoch seconds.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time) -> None:
+        self._clock = clock
         self._armed: list[_Armed] = []
 
     def add(self, rules: list[Rule]) -> None:
-        self._armed += [_Armed(rule, rule.skip, rule.times) for rule in rules]
+        """Arm the rules: from now on they count and their time runs."""
+        now = self._clock()
+        self._armed += [
+            _Armed(rule, rule.skip, None if rule.strikes_all else rule.times, now + (rule.seconds or inf))
+            for rule in rules
+        ]
 
     def clear(self) -> None:
         self._armed.clear()
 
     def take(self, method: str, path: str) -> Rule:
         """Return the fault for this request and count it; `NO_FAULT` if there is none."""
+        now = self._clock()
         for armed in self._armed:
-            if armed.remaining == 0 or not armed.rule.strikes(method, path):
+            if armed.remaining == 0 or now >= armed.ends or not armed.rule.strikes(method, path):
                 continue
             if armed.to_skip:
                 armed.to_skip -= 1

@@ -1,4 +1,4 @@
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from http import HTTPStatus
 from itertools import product
 from types import EllipsisType
@@ -7,16 +7,22 @@ import msgspec
 
 from sandbox.avepoint import paging
 from sandbox.avepoint.asked import Asked
-from sandbox.avepoint.bodies import Page, around, rekeyed
+from sandbox.avepoint.bodies import Page, around, failing, rekeyed
 from sandbox.avepoint.catalog import EndMarker, LinkShape, Listing, Paging
 from sandbox.avepoint.families import Families, UnknownParentError
+from sandbox.avepoint.faults import Failure
 from sandbox.avepoint.holdings import Holdings, Rows
 from sandbox.avepoint.items import Family
 from sandbox.avepoint.settings import Settings, for_list
 from sandbox.avepoint.simulation import AvePoint
 from sandbox.avepoint.wire import Answer, Call, RefusedError
 
-_END: Mapping[EndMarker, str | EllipsisType | None] = {"empty": "", "null": None, "absent": ...}
+type _Link = str | bool | EllipsisType | None
+
+_END: Mapping[EndMarker, _Link] = {"empty": "", "null": None, "absent": ..., "n/a": "N/A", "false": False}
+_EMPTY, _NOTE = _SAY_NOTHING = ("_", "note")
+"""Parameters of links that say nothing about the list: how many empty pages came, and what a setting adds."""
+_URLS: tuple[LinkShape, ...] = ("absolute", "root-relative", "prefixless", "relative")
 _IN_BODY: tuple[LinkShape, ...] = ("token", "json", "none")
 
 
@@ -28,7 +34,7 @@ def list_handler(avepoint: AvePoint, listing: Listing) -> Callable[[Call], Await
         avepoint.identity.require(call.request, resource.scopes)
         asked = await Asked.by(call, resource)
         rows = _rows(asked, avepoint.holdings, call.rule.items)
-        page = _Cut(asked, call, avepoint.settings, avepoint.seal).page(rows)
+        page = _Cut(asked, call, avepoint.settings, avepoint.seal).page(rows, listing.error)
         return Answer(HTTPStatus.OK, page, items=len(page.numbers))
 
     return serve
@@ -77,26 +83,64 @@ class _Cut:
         self._seal = seal
         self._paging = _paging(asked, settings)
 
-    def page(self, rows: Rows) -> Page:
-        asked, name = self._asked, self._asked.resource.name
-        clamp = for_list(self._settings.oversize, name, "refuse") == "clamp"
-        one_page = self._paging.style == "none"
-        size = len(rows.numbers) if one_page else paging.page_size(self._paging, asked.given, clamp=clamp)
-        start = paging.offset(self._paging, asked.given, size=size, seal=self._seal, of=self._of)
-        numbers = rows.numbers[start : start + size]
+    def page(self, rows: Rows, error: object) -> Page:
+        """Return the page; a failure told inside it is that of the service's error body where it has no keys for it."""
+        failure = self._call.rule.failure
+        size = self._size(len(rows.numbers))
+        start = paging.offset(self._paging, self._asked.given, size=size, seal=self._seal, of=self._of)
+        empty = self._empty_pages_so_far()
+        is_empty = empty is not None or (failure is not None and not self._is_kept(failure))
+        numbers = rows.numbers[:0] if is_empty else self._numbers(rows.numbers, start, size)
         marks = {
             "$total": self._total(len(rows.numbers), len(numbers)),
-            "$next": self._next(len(rows.numbers), start, size),
+            "$next": self._next(len(rows.numbers), start, size) if empty is None else self._again(start, size, empty),
             "$page": start // max(size, 1) + self._paging.first,
             "$size": size,
         }
-        return Page(rows.items, numbers, *around(self._body(), marks))
+        body = self._body() if failure is None else failing(self._body(), failure, error)
+        return Page(rows.items, numbers, *around(body, marks))
+
+    def _is_kept(self, failure: Failure) -> bool:
+        return failure.list == "kept" and isinstance(self._asked.resource.body, dict)
+
+    def _size(self, rows: int) -> int:
+        name = self._asked.resource.name
+        if self._paging.style == "none":
+            return rows
+        if fixed := for_list(self._settings.rows_per_page, name, 0):
+            return fixed
+        clamp = for_list(self._settings.oversize, name, "refuse") == "clamp"
+        return paging.page_size(self._paging, self._asked.given, clamp=clamp)
+
+    def _numbers(self, rows: Sequence[int], start: int, size: int) -> Sequence[int]:
+        """Return the rows of a page; raise `RefusedError` (404) beyond the end if settings say so."""
+        name = self._asked.resource.name
+        if start and start >= len(rows):
+            match for_list(self._settings.beyond_end, name, "empty"):
+                case "missing":
+                    raise RefusedError(HTTPStatus.NOT_FOUND, "There is no such page.")
+                case "repeat":
+                    start = (len(rows) - 1) // size * size
+        if self._call.rule.other_order:
+            return rows[:size][::-1]
+        first = max(start - start // max(size, 1) * for_list(self._settings.row_shift, name, 0), 0)
+        return rows[first : first + max(min(size, len(rows) - start), 0)]
+
+    def _empty_pages_so_far(self) -> int | None:
+        """Return how many empty pages came before this one; None if it is no empty one."""
+        wanted = for_list(self._settings.empty_pages, self._asked.resource.name, 0)
+        so_far = int(self._call.query.get(_EMPTY, "0"))
+        return so_far if so_far < wanted and self._shape() in _URLS else None
+
+    def _again(self, start: int, size: int, empty: int) -> str:
+        """Return a link to the same rows that no page had before."""
+        return f"{self._link(start, size)}&{_EMPTY}={empty + 1}"
 
     @property
     def _of(self) -> str:
         """What a token is good for: the same list with the same filters."""
         asked, how = self._asked, self._paging
-        on_the_way = {name.lower() for name in (how.parameter, how.token, how.size)}
+        on_the_way = {name.lower() for name in (how.parameter, how.token, how.size, *_SAY_NOTHING)}
         filters = [
             sorted((name, value) for name, value in values.items() if name not in on_the_way)
             for values in (asked.path, asked.given, asked.body)
@@ -114,18 +158,23 @@ class _Cut:
             case _:
                 return rows
 
-    def _next(self, rows: int, start: int, size: int) -> str | EllipsisType | None:
-        resource, rule = self._asked.resource, self._call.rule
+    def _next(self, rows: int, start: int, size: int) -> _Link:
+        name, rule = self._asked.resource.name, self._call.rule
         if rule.replaces_next_link:
             return rule.next_link
-        shape = self._shape()
-        if start + size >= rows or shape == "none":
-            return _END[for_list(self._settings.end_marker, resource.name, resource.end)]
-        after = max(start + 1, start + size - for_list(self._settings.link_overlap, resource.name, 0))
+        end = for_list(self._settings.end_marker, name, self._asked.resource.end)
+        if self._shape() == "none" or (start + size >= rows and (end != "link" or start >= rows)):
+            return _END.get(end, "")
+        return self._link(max(start + 1, start + size - for_list(self._settings.link_overlap, name, 0)), size)
+
+    def _link(self, after: int, size: int) -> str:
+        resource, shape = self._asked.resource, self._shape()
         parameter, value = paging.continuation(self._paging, after, size=size, seal=self._seal, of=self._of)
         if resource.in_body:
             return paging.wrapped(value) if shape == "json" else value
-        return paging.next_link(self._call.request, parameter, value, shape)
+        link = paging.next_link(self._call.request, parameter, value, shape, without=_SAY_NOTHING)
+        note = for_list(self._settings.link_note, resource.name, "") if shape in _URLS else ""
+        return f"{link}&{_NOTE}={note}" if note else link
 
     def _shape(self) -> LinkShape:
         resource = self._asked.resource

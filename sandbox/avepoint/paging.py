@@ -2,7 +2,7 @@
 
 import base64
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from hashlib import sha512
 from http import HTTPStatus
 from urllib.parse import quote, urlencode
@@ -82,15 +82,17 @@ def continuation(paging: Paging, after: int, *, size: int, seal: Seal, of: str) 
             return paging.parameter, str(after)
 
 
-def next_link(request: Request, parameter: str, value: str, shape: LinkShape) -> str:
+def next_link(request: Request, parameter: str, value: str, shape: LinkShape, *, without: Collection[str] = ()) -> str:
     """Return the link to the next page as one of the documented or feared shapes.
 
     The path `/smp/powerplatform/powerapps` is written `absolute` with the Host of the request, `root-relative` as it
     is, `prefixless` as `/powerplatform/powerapps`, `relative` as `powerapps`; each with the query of the request and
-    the continuation. `token` is the URL-encoded continuation alone, `json` a JSON document with it inside.
+    the continuation, less the parameters `without`. `token` is the URL-encoded continuation alone, `json` a JSON
+    document with it inside.
     """
     path = quote(request.url.path)
-    kept = {name: given for name, given in request.query_params.items() if name.lower() != parameter.lower()}
+    left_out = {parameter.lower(), *without}
+    kept = {name: given for name, given in request.query_params.items() if name.lower() not in left_out}
     query = urlencode(kept | {parameter: value})
     match shape:
         case "absolute":

@@ -9,6 +9,7 @@ from typing import override
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from sandbox.arguments import count, port
 from sandbox.avepoint.app import create_app
 from sandbox.avepoint.identity import Credentials
 from sandbox.avepoint.settings import Settings
@@ -48,9 +49,9 @@ async def serve(avepoint: AvePoint, *, port: int = 0) -> AsyncIterator[str]:
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("--port", type=int, required=True, help="port on the loopback interface, 0 for a free one")
-    parser.add_argument("--items", type=int, default=250, help="items in every list (default: 250)")
-    parser.add_argument("--latency-ms", type=int, default=0, help="delay of every answer (default: 0)")
+    parser.add_argument("--port", type=port, required=True, help="port on the loopback interface, 0 for a free one")
+    parser.add_argument("--items", type=count, default=250, help="items in every list (default: 250)")
+    parser.add_argument("--latency-ms", type=count, default=0, help="delay of every answer (default: 0)")
     parser.add_argument("--client-id", default="", help="with --client-secret, the only client let in (default: any)")
     parser.add_argument("--client-secret", default="", help="see --client-id")
 

@@ -23,7 +23,7 @@ class AvePoint:
         settings: what it holds and how it behaves; can be changed while it runs.
         credentials: the only client let in; any is without.
         seed: items and continuation tokens are pure functions of it.
-        clock: gives epoch seconds.
+        clock: gives epoch seconds; the day on which it is made is that of night 0.
     """
 
     def __init__(
@@ -34,20 +34,21 @@ class AvePoint:
         seed: int = 0,
         clock: Callable[[], float] = time.time,
     ) -> None:
+        self._today = datetime.fromtimestamp(clock(), UTC).date()
         self._initial = self.settings = settings or Settings()
         self.clock = clock
         self.listings = catalog.load(seed)
         self.seal = Seal(seed)
         self.identity = Identity(credentials, clock)
         self.opus = Opus(clock)
-        self.faults = Faults()
+        self.faults = Faults(clock)
         self.log = Log()
 
     @property
     def holdings(self) -> Holdings:
         """What the lists hold now, with the settings as they are."""
         now = self.settings.now or datetime.fromtimestamp(self.clock(), UTC)
-        return Holdings(self.listings, self.settings, now.astimezone(UTC))
+        return Holdings(self.listings, self.settings, now.astimezone(UTC), self._today)
 
     def item(self, resource: str, n: int, parents: Mapping[str, str] = _NO_PARENTS) -> bytes:
         """Return item n (from 0) of a list as it is served, byte for byte; `parents` as for `items`.

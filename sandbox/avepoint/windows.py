@@ -31,7 +31,11 @@ class Events:
 
     @property
     def newest(self) -> int:
-        return (self.now - _FIRST) // self.step
+        return self.newest_at(self.now)
+
+    def newest_at(self, moment: datetime) -> int:
+        """Return the number of the newest item that had happened by then."""
+        return (moment - _FIRST) // self.step
 
     def numbers(self, span: Span | None = None, *, end_included: bool = True) -> range:
         """Return the numbers of the items in the span: its start belongs to it, its end as the argument says."""

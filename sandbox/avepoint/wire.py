@@ -90,13 +90,14 @@ class CutResponse(Response):
 
 def respond(answer: Answer, *, request: Request, request_id: str, rule: Rule) -> Response:
     """Return the answer as the client can read it, spoilt as far as the rule says."""
-    gzip = "gzip" in request.headers.get("accept-encoding", "")
+    encoded = any(name.lower() == "content-encoding" for name in rule.headers)
+    gzip = "gzip" in request.headers.get("accept-encoding", "") and not encoded
     body = _encoded(answer.body, gzip=gzip) if answer.status not in _WITHOUT_BODY else b""
     headers = {"request-id": request_id, "content-type": "application/json", **answer.headers}
     if gzip and body:
         headers["content-encoding"] = "gzip"
         body = body[: len(body) // 2] if rule.truncate_gzip else body
-    response = Response(body, answer.status, headers)
+    response = Response(body + rule.tail.encode(), answer.status, headers)
     response.headers.update(rule.headers)
     return response if rule.cut is None else CutResponse(response, rule.cut)
 

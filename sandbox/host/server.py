@@ -13,23 +13,27 @@ from typing import Final, Protocol, Self
 
 import uvicorn
 from starlette.applications import Starlette
+from starlette.types import ASGIApp
 
-from sandbox.host import http, queues, timers
-from sandbox.host.admin import Admin
+from sandbox.arguments import port
 from sandbox.host.errors import StartError
-from sandbox.host.http import HttpFunctions
+from sandbox.host.http.admin import Admin
+from sandbox.host.http.edge import Edge
+from sandbox.host.http.functions import HTTP_TRIGGER, HttpFunctions
+from sandbox.host.http.keys import function_key, own_keys
 from sandbox.host.invocation import Invoker
-from sandbox.host.keys import function_key
-from sandbox.host.outputs import QueueOutputs
-from sandbox.host.queues import QueueListener
+from sandbox.host.queues.listener import QUEUE_TRIGGER, QueueListener
+from sandbox.host.queues.outputs import QueueOutputs
+from sandbox.host.queues.storage import Queues
 from sandbox.host.runtime import Function, Runtime
-from sandbox.host.settings import HostJson, invisibility_seconds
-from sandbox.host.storage import Queues
-from sandbox.host.timers import Timer
+from sandbox.host.settings import HostJson, azure_pace, host_id, invisibility_seconds
+from sandbox.host.timers.storage import HostStorage
+from sandbox.host.timers.timer import TIMER_TRIGGER, Timer
 from sandbox.serving import GuestServer, listen
 
 PORT: Final = 7071
 DRAIN_SECONDS: Final = 30.0
+LONGEST_HEAD: Final = 1024 * 1024  # of a request; what Azure allows is less, and refused with a status of its own
 DEBUG_SETTING: Final = "PYTHON_ENABLE_DEBUG_LOGGING"  # as the Python worker of Azure Functions has it
 LOG_FORMAT: Final = "%(asctime)s %(levelname)-7s %(name)s: %(message)s"
 
@@ -67,9 +71,21 @@ class Host:
         self._queues = Queues(environ)
         outputs = QueueOutputs(self._functions, self._queues, extensions.queues.message_encoding)
         invoke = Invoker(runtime, outputs, host_json.function_timeout)
-        by_trigger = self._by_trigger(http.TRIGGER, timers.TRIGGER, queues.TRIGGER)
-        self._http = HttpFunctions(by_trigger[http.TRIGGER], prefix=self._prefix, key=self.key, invoke=invoke)
-        self._sources: list[Source] = [Timer(function, environ, invoke) for function in by_trigger[timers.TRIGGER]]
+        by_trigger = self._by_trigger(HTTP_TRIGGER, TIMER_TRIGGER, QUEUE_TRIGGER)
+        self._http = HttpFunctions(
+            by_trigger[HTTP_TRIGGER], prefix=self._prefix, key=self.key, own_keys=own_keys(environ), invoke=invoke
+        )
+        self._storage = HostStorage(environ, host_id(environ, Path.cwd()))
+        self._sources: list[Source] = [
+            Timer(
+                function,
+                environ,
+                invoke,
+                statuses=self._storage.status_of(function.name),
+                lock=self._storage.lock_of(function.name),
+            )
+            for function in by_trigger[TIMER_TRIGGER]
+        ]
         self._sources += [
             QueueListener(
                 function,
@@ -77,9 +93,10 @@ class Host:
                 self._queues.poison_of(function),
                 options=extensions.queues,
                 invisibility_seconds=invisibility_seconds(environ),
+                azure_pace=azure_pace(environ),
                 invoke=invoke,
             )
-            for function in by_trigger[queues.TRIGGER]
+            for function in by_trigger[QUEUE_TRIGGER]
         ]
 
     @classmethod
@@ -100,9 +117,7 @@ class Host:
         """
         try:
             async with asyncio.timeout(None) as bound, asyncio.TaskGroup() as work:
-                server = GuestServer(
-                    uvicorn.Config(self._app(work.create_task), lifespan="off", ws="none", log_config=None)
-                )
+                server = GuestServer(_config(self._app(work.create_task)))
                 for source in self._sources:
                     work.create_task(source.run(stop))
                 work.create_task(server.serve([listening]))
@@ -114,6 +129,7 @@ class Host:
             return False
         finally:
             await self._queues.close()
+            await self._storage.close()
         return True
 
     def _by_trigger(self, *known: str) -> dict[str, list[Function]]:
@@ -125,17 +141,23 @@ class Host:
             sorted_out[kind].append(function)
         return sorted_out
 
-    def _app(self, spawn: Callable[[Coroutine[None, None, None]], object]) -> Starlette:
+    def _app(self, spawn: Callable[[Coroutine[None, None, None]], object]) -> Edge:
         triggers = {source.function.name: source.trigger for source in self._sources}
         admin = Admin(self._functions, triggers, prefix=self._prefix, key=self.key, spawn=spawn)
         app = Starlette(routes=admin.routes())
         app.router.default = self._http  # a mount would not take a path with a line feed in it
-        return app
+        return Edge(app)
+
+
+def _config(app: ASGIApp) -> uvicorn.Config:
+    return uvicorn.Config(
+        app, http="h11", h11_max_incomplete_event_size=LONGEST_HEAD, lifespan="off", ws="none", log_config=None
+    )
 
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Declare the options of ``python -m sandbox host``."""
-    parser.add_argument("--port", type=int, default=PORT, help=f"where to listen on 127.0.0.1, default {PORT}")
+    parser.add_argument("--port", type=port, default=PORT, help=f"where to listen on 127.0.0.1, default {PORT}")
     parser.add_argument("--app", type=Path, default=Path(), help="directory of the function app, default this one")
 
 

@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from hashlib import sha256
 from pathlib import Path
 from typing import Annotated, Final, Literal, Self
 
@@ -14,6 +15,8 @@ from sandbox.host.errors import StartError
 
 INVISIBILITY_SETTING: Final = "SANDBOX_INVISIBILITY_SECONDS"
 INVISIBILITY_SECONDS: Final = 600
+PACE_SETTING: Final = "SANDBOX_AZURE_PACE"
+HOST_ID_SETTING: Final = "AzureFunctionsWebHost__hostid"
 DEFAULT_CONNECTION: Final = "AzureWebJobsStorage"
 PLACEHOLDER: Final = re.compile(r"%([^%]+)%")
 
@@ -77,6 +80,11 @@ class Connection:
     client_id: str = ""
 
 
+def host_id(environ: Mapping[str, str], app: Path) -> str:
+    """Return what all hosts of one app have in common: a setting of Azure, else something made from its directory."""
+    return environ.get(HOST_ID_SETTING) or sha256(str(app).encode()).hexdigest()[:32]
+
+
 def resolve(text: str, environ: Mapping[str, str], function: str) -> str:
     """Replace every ``%SETTING%`` by its value.
 
@@ -122,3 +130,15 @@ def invisibility_seconds(environ: Mapping[str, str]) -> int:
     if not text.isascii() or not text.isdecimal() or int(text) < 1:
         raise StartError(f"{INVISIBILITY_SETTING} must be a whole number of seconds from 1 on, not {text!r}")
     return int(text)
+
+
+def azure_pace(environ: Mapping[str, str]) -> bool:
+    """Return whether idle queues are asked as seldom as on Azure.
+
+    Raises:
+        StartError: the setting is neither ``true`` nor ``false``.
+    """
+    text = environ.get(PACE_SETTING, "false")
+    if text not in {"true", "false"}:
+        raise StartError(f"{PACE_SETTING} must be true or false, not {text!r}")
+    return text == "true"

@@ -16,11 +16,13 @@ _FOLDER = Path(__file__).parent / "catalog"
 
 _PLACEHOLDER = re.compile(r"\{(\w+)\}")
 
-type Kind = Literal["full", "window"]
+type DatasetKind = Literal["full", "window"]
 type Value = str | int
 """What goes into a parameter."""
 
-type Fields = Annotated[tuple[str, ...], BeforeValidator(lambda given: (given,) if isinstance(given, str) else given)]
+type FieldPaths = Annotated[
+    tuple[str, ...], BeforeValidator(lambda given: (given,) if isinstance(given, str) else given)
+]
 """Dotted paths into an item, ``[]`` meaning every element of a list; the first that has a value counts."""
 
 
@@ -56,6 +58,20 @@ class WindowParameters(_Strict):
     most_days: int | None = None
 
 
+class FailureKeys(_Strict):
+    """The keys of an answer that tell of a failure inside a 200, beside the list.
+
+    Attributes:
+        status: A status, as a number or as text; anything but 200 is a failure.
+        error: A text that is empty unless something failed.
+        message: A text that explains a failure, and alone means none.
+    """
+
+    status: str
+    error: str | None = None
+    message: str | None = None
+
+
 class Parent(_Strict):
     """The dataset whose items a child dataset is asked for, one after the other.
 
@@ -65,7 +81,7 @@ class Parent(_Strict):
     """
 
     dataset: str
-    parameters: dict[str, Fields]
+    parameters: dict[str, FieldPaths]
     lists: tuple[str, ...] = ()
 
 
@@ -73,6 +89,7 @@ class Dataset(_Strict):
     """One documented list of AvePoint.
 
     Attributes:
+        family: The catalogue file it stands in, without its ending; its fields stand in the file of that name.
         path: Below the base URL of the source; ``{name}`` stands for a parameter of the parent, or for a choice.
         envelope: Dotted path to the list in the answer; ``$root`` where the answer is the list, or the only item.
         single: The envelope holds one object, which is the only item.
@@ -81,7 +98,8 @@ class Dataset(_Strict):
         token: Parameter that takes the link when it is a bare token.
         page: Page number; ``None`` where pages are not numbered.
         pages_in: Where paging parameters go: into the query, or into the JSON body of a POST.
-        status: Key of a status inside the answer; anything but 200 there is a failure.
+        failure: What tells of a failure inside a 200; ``None`` where nothing is documented. No document says that the
+            list may be absent or ``null``.
         key: Fields that identify an item; empty where none are documented.
         tenant: Query parameter that narrows the list to one tenant.
         size: Page size; ``None`` where the caller has no say.
@@ -97,6 +115,7 @@ class Dataset(_Strict):
     source: Source
     service: str
     name: str
+    family: str = ""
     path: str
     scope: str
     method: Method = "GET"
@@ -107,7 +126,7 @@ class Dataset(_Strict):
     token: str | None = None
     page: PageNumber | None = None
     pages_in: Literal["query", "body"] = "query"
-    status: str | None = None
+    failure: FailureKeys | None = None
     key: tuple[str, ...] = ()
     tenant: str | None = None
     size: PageSize | None = None
@@ -119,7 +138,7 @@ class Dataset(_Strict):
     quirks: tuple[str, ...] = ()
 
     @property
-    def kind(self) -> Kind:
+    def kind(self) -> DatasetKind:
         """Whether a snapshot is an increment or everything."""
         return "window" if self.window else "full"
 
@@ -189,7 +208,14 @@ def _datasets(path: Path) -> Iterator[Dataset]:
     for name, values in file.datasets.items():
         try:
             yield Dataset.model_validate(
-                {"source": file.source, "service": file.service, "name": name, **file.defaults, **values}
+                {
+                    "source": file.source,
+                    "service": file.service,
+                    "family": path.stem,
+                    "name": name,
+                    **file.defaults,
+                    **values,
+                }
             )
         except ValidationError as error:
             faults = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors())

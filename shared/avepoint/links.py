@@ -12,13 +12,15 @@ from shared.errors import BrokenChain
 
 LINK_CEILING = 16_384
 
-_PRINTABLE = frozenset(map(chr, range(0x21, 0x7F))) - {"\\"}
+_IN_URLS = frozenset(map(chr, range(0x21, 0x7F))) - {"\\"}
+_UNENCODED = re.compile(r"[ \x80-\ud7ff\ue000-\U0010ffff]")
+"""What every client encodes by itself where a server has not; a surrogate cannot be encoded."""
 _ABSOLUTE = re.compile(r"(?:[A-Za-z][A-Za-z0-9+.-]*:)?//")
 _STRAY_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
 
 
 def follow(link: str, current: str, *, base_url: str, token_parameter: str | None) -> str:
-    """The URL a next link means, on the origin of ``base_url`` whatever the link says.
+    """Return the URL a next link means, on the origin of ``base_url`` whatever the link says.
 
     Args:
         link: As the server sent it, in any shape.
@@ -31,7 +33,9 @@ def follow(link: str, current: str, *, base_url: str, token_parameter: str | Non
     """
     link = _unwrapped(link)
     is_json = link.startswith("{")
-    if len(link) > LINK_CEILING or not (link.isprintable() if is_json else _PRINTABLE.issuperset(link)):
+    if not is_json:
+        link = _UNENCODED.sub(lambda found: quote(found.group()), link)
+    if len(link) > LINK_CEILING or not (link.isprintable() if is_json else _IN_URLS.issuperset(link)):
         raise BrokenChain("the next link is too long or has characters that no URL has")
     if not _is_token(link):
         whole = _ABSOLUTE.match(link) or link.startswith("?")
@@ -55,7 +59,7 @@ def _is_token(link: str) -> bool:
 
 
 def _unwrapped(link: str) -> str:
-    """Some services write the link as a JSON string inside the JSON string."""
+    """Return some services write the link as a JSON string inside the JSON string."""
     if link.startswith('"') and link.endswith('"'):
         try:
             return str(json.loads(link))
@@ -65,7 +69,7 @@ def _unwrapped(link: str) -> str:
 
 
 def _rebuilt(link: str, current: str) -> str:
-    """A link without host: its path may lack the prefix of the service, which the current path has."""
+    """Return a link without host: its path may lack the prefix of the service, which the current path has."""
     path, _, query = link.partition("?")
     current_path = urlsplit(current).path
     if current_path.endswith(f"/{path.lstrip('/')}"):
@@ -77,7 +81,7 @@ def _joined(current: str, link: str) -> str:
     try:
         return urljoin(current, link)
     except ValueError as error:
-        raise BrokenChain(f"the next link is no URL: {error}") from error
+        raise BrokenChain(f"the next link is not a URL: {error}") from error
 
 
 def with_parameter(url: str, name: str, value: str) -> str:
@@ -97,7 +101,7 @@ def _pinned(url: str, base_url: str) -> str:
             _port(base.scheme, base.port),
         )
     except ValueError as error:
-        raise BrokenChain(f"the next link is no URL: {error}") from error
+        raise BrokenChain(f"the next link is not a URL: {error}") from error
     if not same or "@" in parts.netloc:
         raise BrokenChain(
             "the next link leads to another origin",

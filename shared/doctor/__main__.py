@@ -3,28 +3,19 @@
 import asyncio
 import json
 import logging
-import os
 import sys
 from argparse import ArgumentParser, Namespace
-from collections.abc import Iterator
 from contextlib import AsyncExitStack
-from pathlib import Path
-from textwrap import indent
 
-from pydantic import BaseModel, ValidationError
-
-from shared.doctor import Check, Report, examine
+from shared.doctor import Report, examine
+from shared.doctor.repair import repair
+from shared.doctor.report import report_lines
+from shared.errors import GiveUp
 from shared.services import Services, open_services
-from shared.settings import load_settings
+from shared.settings import add_settings_option, load_settings, say, use_local_settings
 
-UNUSABLE = 2
+CANNOT_BEGIN = 2
 """The exit status when there is nothing to check."""
-
-
-class _LocalSettings(BaseModel):
-    """``local.settings.json``, as Azure Functions Core Tools have it."""
-
-    Values: dict[str, str]
 
 
 def main(argv: list[str]) -> int:
@@ -35,25 +26,30 @@ def main(argv: list[str]) -> int:
     """
     args = _arguments(argv)
     try:
-        os.environ |= _LocalSettings.model_validate_json(args.settings.read_bytes()).Values if args.settings else {}
-    except (OSError, ValidationError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it has no Values, or they are not all text"
-        sys.stderr.write(f"{args.settings} cannot be used: {reason}\n")
-        return UNUSABLE
+        use_local_settings(args.settings)
+    except GiveUp as error:
+        sys.stderr.write(f"{error}\n")
+        return CANNOT_BEGIN
     logging.basicConfig(level=logging.CRITICAL)  # the report says what there is to say
+    if args.repair:
+        return repair(apply=args.apply)
     report = asyncio.run(_examined())
-    sys.stdout.write(json.dumps(report.model_dump(), indent=2) if args.json else "\n".join(_lines(report)))
-    sys.stdout.write("\n")
+    say(json.dumps(report.model_dump(), indent=2) if args.json else "\n".join(report_lines(report)))
     return 0 if report.status == "ok" else 1
 
 
 def _arguments(argv: list[str]) -> Namespace:
     parser = ArgumentParser(prog="python -m shared.doctor", description="Check everything the app depends on.")
     parser.add_argument("--json", action="store_true", help="print what GET /api/health/details answers")
-    parser.add_argument(
-        "--settings", type=Path, metavar="FILE", help="a local.settings.json; its values go over the environment"
-    )
-    return parser.parse_args(argv)
+    parser.add_argument("--repair", action="store_true", help="say what does not fit together after a restore")
+    parser.add_argument("--apply", action="store_true", help="with --repair: set it right")
+    add_settings_option(parser)
+    args = parser.parse_args(argv)
+    if args.apply and not args.repair:
+        parser.error("--apply goes with --repair")
+    if args.json and args.repair:
+        parser.error("--json does not go with --repair, which says line by line what it does")
+    return args
 
 
 async def _examined() -> Report:
@@ -65,19 +61,6 @@ async def _examined() -> Report:
             return services
 
         return Report.of(await examine(opening, look=True))
-
-
-def _lines(report: Report) -> Iterator[str]:
-    width = max(len(check.name) for check in report.checks)
-    for check in report.checks:
-        yield from _line(check, width)
-    yield f"{report.status}: avepoint-functions {report.version}"
-
-
-def _line(check: Check, width: int) -> Iterator[str]:
-    yield f"{check.status:<7}  {check.name:<{width}}  {check.message}"
-    if check.remedy:
-        yield indent(check.remedy, " " * 9 + "-> ")
 
 
 if __name__ == "__main__":

@@ -1,28 +1,29 @@
 """What a check finds, and how long it may take to find it."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, Self
 
+from shared.azure.misfits import Misfit
 from shared.document import Document
 from shared.errors import AppError, Misconfigured, Wait
-from shared.redaction import redacted
+from shared.telemetry.redaction import redacted
 from shared.version import VERSION
 
 PATIENCE_SECONDS = 20.0
 """How long one check may take: longer than a read of the vault with all its retries."""
 
-_COMES_BY_ITSELF = "Nothing has to be done: what has to wait goes on by itself at that time."
+_COMES_BY_ITSELF = "You do not have to do anything: the work continues by itself at that time."
 
-type Status = Literal["ok", "warning", "error"]
+type CheckStatus = Literal["ok", "warning", "error"]
 
 
 class Check(Document):
     """What was looked at, how it is, and what to do about it."""
 
     name: str
-    status: Status
+    status: CheckStatus
     message: str
     remedy: str = ""
 
@@ -41,7 +42,7 @@ class Report(Document):
 
     @classmethod
     def of(cls, checks: Sequence[Check]) -> Self:
-        """The report that ``checks`` make."""
+        """Return the report that ``checks`` make."""
         broken = any(check.status == "error" for check in checks)
         return cls(status="unhealthy" if broken else "ok", version=VERSION, checks=tuple(checks))
 
@@ -60,11 +61,11 @@ class Probe:
     name: str
     ask: Callable[[], Awaitable[Sequence[Check]]]
     remedy: str
-    unanswered: Status = "error"
+    unanswered: CheckStatus = "error"
 
 
 async def answered(probe: Probe) -> Sequence[Check]:
-    """What ``probe`` finds, in bounded time; nothing is raised."""
+    """Return what ``probe`` finds, in bounded time; nothing is raised."""
     try:
         async with asyncio.timeout(PATIENCE_SECONDS):
             return await probe.ask()
@@ -77,14 +78,22 @@ async def answered(probe: Probe) -> Sequence[Check]:
         return [Check(name=probe.name, status="error", message=redacted(repr(error)), remedy=probe.remedy)]
 
 
-def failed(name: str, error: AppError, *, remedy: str = "", status: Status = "error") -> Check:
-    """The check that ``error`` fails; ``remedy`` is for errors that name none."""
+def failed(name: str, error: AppError, *, remedy: str = "", status: CheckStatus = "error") -> Check:
+    """Return the check that ``error`` fails; ``remedy`` is for errors that name none."""
     if isinstance(error, Wait):
         return Check(name=name, status="warning", message=str(error), remedy=error.remedy or _COMES_BY_ITSELF)
     return Check(name=name, status=status, message=str(error), remedy=error.remedy or remedy)
 
 
-def problems(error: Misconfigured) -> Iterator[Check]:
+def setting_checks(error: Misconfigured) -> Iterator[Check]:
     """One check for each app setting that is missing or wrong, under its name."""
     for problem in error.problems:
         yield Check(name=problem.setting, status="error", message=problem.message, remedy=problem.remedy)
+
+
+def misfit_checks(name: str, found: Iterable[Misfit]) -> list[Check]:
+    """Return one check for each document that does not fit what else is stored, under its path."""
+    return [
+        Check(name=f"{name}/{one.path}", status="error", message=str(one.fault), remedy=one.fault.remedy)
+        for one in sorted(found, key=lambda one: one.path)
+    ]

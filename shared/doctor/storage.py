@@ -3,29 +3,47 @@
 import uuid
 from collections.abc import Iterator, Sequence
 from functools import partial
+from itertools import islice
 
+from shared.azure.damage import unusable
+from shared.azure.storage import Container, Queue, Storage
 from shared.doctor.check import Check, Probe
-from shared.storage import Container, Queue, Storage
 
-STORAGE_AWAY = "Look at the storage account, its firewall and the roles of the app, and check INVENTORY_STORAGE."
-_RESTART = "Restart the app: it creates what is missing, if it may."
-_REPLAY = "See why in the runs (GET /api/runs) or operations (GET /api/operations); what stays has no working reader."
+STORAGE_AWAY = "Check the storage account, its firewall, the roles of the app, and INVENTORY_STORAGE."
+_MOST_DAMAGE = 20
+_DAMAGED = "Everything else continues. Restore an earlier version of the blob, or delete it."
+_RESTART = "Restart the app: if it has the right, it creates what is missing."
+_REPLAY = (
+    "Look for the reason in the runs (GET /api/runs) or operations (GET /api/operations). "
+    "If messages stay, nothing reads the queue."
+)
 
 
-def storage_probes(storage: Storage) -> Iterator[Probe]:
-    """Rights, containers, queues, and what lies on the poison queues."""
+def storage_probes(storage: Storage, tables: Storage) -> Iterator[Probe]:
+    """Rights, containers, queues, and what lies on the poison queues.
+
+    Args:
+        tables: The account of the tables, which may be the same.
+    """
     yield Probe("storage", partial(_rights, storage), STORAGE_AWAY)
     for container in Container:
-        yield Probe(f"storage/{container}", partial(_container, storage, container), _RESTART)
+        account = tables if container == Container.TABLES else storage
+        yield Probe(f"storage/{container}", partial(_container, account, container), _RESTART)
     for queue in Queue:
         yield Probe(f"queue/{queue}", partial(_queue, storage, queue), STORAGE_AWAY)
         yield Probe(f"queue/{queue}-poison", partial(_poison, storage, f"{queue}-poison"), STORAGE_AWAY)
 
 
+def damage_checks() -> Iterator[Check]:
+    """Yield what this process has found unusable in storage, and not read since."""
+    for what, reason in islice(reversed(unusable().items()), _MOST_DAMAGE):
+        yield Check(name=f"stored/{what}", status="warning", message=reason, remedy=_DAMAGED)
+
+
 async def _rights(storage: Storage) -> Sequence[Check]:
     """Whether a blob can be written, found, read and deleted."""
     path = f"health/{uuid.uuid4()}.json"
-    await storage.create(Container.HARVEST_STATE, path, b"{}")
+    await storage.write(Container.HARVEST_STATE, path, b"{}", etag=None)
     try:
         found = [one async for one in storage.list(Container.HARVEST_STATE, path)]
         stored = await storage.read(Container.HARVEST_STATE, path)
@@ -48,9 +66,9 @@ async def _queue(storage: Storage, queue: Queue) -> Sequence[Check]:
     name = f"queue/{queue}"
     waiting = await storage.depth(queue)
     if waiting is None:
-        return [Check(name=name, status="error", message="there is no such queue", remedy=_RESTART)]
+        return [Check(name=name, status="error", message="the queue does not exist", remedy=_RESTART)]
     await storage.rehearse(queue)
-    return [Check.passed(name, f"it takes messages; those that wait: about {waiting}")]
+    return [Check.passed(name, f"it accepts messages; messages that are waiting: about {waiting}")]
 
 
 async def _poison(storage: Storage, queue: str) -> Sequence[Check]:
@@ -58,5 +76,7 @@ async def _poison(storage: Storage, queue: str) -> Sequence[Check]:
     name = f"queue/{queue}"
     waiting = await storage.depth(queue)
     if waiting:
-        return [Check(name=name, status="warning", message=f"messages that wait: about {waiting}", remedy=_REPLAY)]
-    return [Check.passed(name, "no message waits")]
+        return [
+            Check(name=name, status="warning", message=f"messages that are waiting: about {waiting}", remedy=_REPLAY)
+        ]
+    return [Check.passed(name, "no message is waiting")]

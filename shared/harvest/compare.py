@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import logging
 import sys
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Iterator, Sequence
@@ -10,19 +9,19 @@ from datetime import datetime
 from typing import Final, Literal
 
 from shared.avepoint.catalog import Dataset, catalog
+from shared.azure.storage import Storage
 from shared.clock import rfc3339
 from shared.document import Document
 from shared.errors import AppError, GiveUp
-from shared.harvest.differences import NAMED, Contents, Differences, differences
-from shared.harvest.reading import lines_of
-from shared.harvest.snapshot import Manifest, Verdict, read_latest, read_manifest
-from shared.services import open_services
-from shared.settings import load_settings
-from shared.storage import Storage
+from shared.harvest.snapshots.differences import DIFFERENCES_NAMED, Contents, Differences, differences
+from shared.harvest.snapshots.manifest import Manifest, Verdict, read_newest_manifest
+from shared.harvest.snapshots.reading import lines_of
+from shared.services import storage_alone
+from shared.settings import CANNOT_TELL, CommandResult, add_settings_option, load_storage_settings, run_command
 
-type State = Literal["same", "different", "incomparable"]
+type ComparisonState = Literal["same", "different", "incomparable"]
 
-STATUS: Final[dict[State, int]] = {"same": 0, "different": 1, "incomparable": 2}
+STATUS: Final[dict[ComparisonState, int]] = {"same": 0, "different": 1, "incomparable": CANNOT_TELL}
 """The exit status of the command; of several comparisons the worst counts."""
 
 
@@ -39,12 +38,12 @@ class Snapshot(Document):
     items: int
 
 
-class Comparison(Document):
+class SnapshotComparison(Document):
     """A legacy dataset beside its successor, or the reason why they cannot be compared."""
 
     dataset: str
     successor: str
-    state: State
+    state: ComparisonState
     reason: str | None = None
     legacy_snapshot: Snapshot | None = None
     successor_snapshot: Snapshot | None = None
@@ -52,19 +51,21 @@ class Comparison(Document):
 
 
 def replaced() -> dict[str, Dataset]:
-    """The legacy datasets that have a successor, by name."""
+    """Return the legacy datasets that have a successor, by name."""
     return {dataset.name: dataset for dataset in catalog().values() if dataset.successor}
 
 
-async def compare(storage: Storage, legacy: Dataset) -> Comparison:
+async def compare_snapshots(storage: Storage, legacy: Dataset) -> SnapshotComparison:
     """Compare the newest snapshot of a dataset with that of its successor; the memory needed is that of their ids."""
     successor = catalog()["graph", legacy.successor or ""]
     try:
         old, new = [await _newest(storage, dataset) for dataset in (legacy, successor)]
         found = differences(await _contents(storage, old, legacy), await _contents(storage, new, successor))
     except AppError as error:
-        return Comparison(dataset=legacy.name, successor=successor.name, state="incomparable", reason=str(error))
-    return Comparison(
+        return SnapshotComparison(
+            dataset=legacy.name, successor=successor.name, state="incomparable", reason=str(error)
+        )
+    return SnapshotComparison(
         dataset=legacy.name,
         successor=successor.name,
         state="same" if found.replaceable else "different",
@@ -75,8 +76,7 @@ async def compare(storage: Storage, legacy: Dataset) -> Comparison:
 
 
 async def _newest(storage: Storage, dataset: Dataset) -> Manifest:
-    pointer = await read_latest(storage, dataset.source, dataset.name)
-    manifest = await read_manifest(storage, pointer.run_id, dataset.source, dataset.name) if pointer else None
+    manifest = await read_newest_manifest(storage, dataset.source, dataset.name)
     if manifest is None:
         raise NoSnapshot(f"no snapshot of {dataset.source}/{dataset.name} has been published")
     return manifest
@@ -101,18 +101,15 @@ def main(argv: list[str]) -> int:
     Returns:
         The exit status: 0 when nothing is missing, 1 when something is, 2 when that cannot be told.
     """
-    args = _arguments(argv)
-    logging.basicConfig(level=logging.CRITICAL)  # the report says what there is to say
-    try:
-        comparisons = asyncio.run(_compared(args.datasets))
-    except AppError as error:
-        sys.stderr.write(f"{error}\n{error.remedy}\n")
-        return STATUS["incomparable"]
+    return run_command(_found, _arguments(argv))
+
+
+async def _found(args: Namespace) -> CommandResult:
+    comparisons = await _compared(args.datasets)
     told = [comparison.model_dump(mode="json", by_alias=True) for comparison in comparisons]
     lines = [line for comparison in comparisons for line in _lines(comparison)]
-    sys.stdout.write(json.dumps({"value": told}, indent=2) if args.json else "\n".join(lines))
-    sys.stdout.write("\n")
-    return max(STATUS[comparison.state] for comparison in comparisons)
+    text = json.dumps({"value": told}, indent=2) if args.json else "\n".join(lines)
+    return CommandResult(text, max(STATUS[comparison.state] for comparison in comparisons))
 
 
 def _arguments(argv: list[str]) -> Namespace:
@@ -129,24 +126,22 @@ def _arguments(argv: list[str]) -> Namespace:
         help=f"any of {', '.join(replaced())}; default: all of them",
     )
     parser.add_argument("--json", action="store_true", help="print everything, for other programs")
+    add_settings_option(parser)
     return parser.parse_args(argv)
 
 
 def _legacy(name: str) -> Dataset:
     if name not in replaced():
-        raise ArgumentTypeError(f"{name!r} is none of {', '.join(replaced())}")
+        raise ArgumentTypeError(f"{name!r} is not one of {', '.join(replaced())}")
     return replaced()[name]
 
 
-async def _compared(datasets: Sequence[Dataset]) -> list[Comparison]:
-    services = await open_services(load_settings())
-    try:
-        return [await compare(services.storage, dataset) for dataset in datasets]
-    finally:
-        await services.close()
+async def _compared(datasets: Sequence[Dataset]) -> list[SnapshotComparison]:
+    async with storage_alone(load_storage_settings()) as storage:
+        return [await compare_snapshots(storage, dataset) for dataset in datasets]
 
 
-def _lines(told: Comparison) -> Iterator[str]:
+def _lines(told: SnapshotComparison) -> Iterator[str]:
     yield f"enpower/{told.dataset} -> graph/{told.successor}: {told.state}"
     if told.reason:
         yield f"  {told.reason}"
@@ -168,9 +163,9 @@ def _differences(found: Differences) -> Iterator[str]:
 
 
 def _listed(title: str, names: Sequence[str], count: int | None = None) -> str:
-    """A number of things, and the first of them."""
+    """Return a number of things, and the first of them."""
     count = len(names) if count is None else count
-    shown = ", ".join([*names[:NAMED], *(["…"] if count > NAMED else [])])
+    shown = ", ".join([*names[:DIFFERENCES_NAMED], *(["…"] if count > DIFFERENCES_NAMED else [])])
     return f"{title}: {count}{f' ({shown})' if shown else ''}"
 
 

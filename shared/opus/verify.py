@@ -1,138 +1,91 @@
 """``python -m shared.opus.verify``: whether the evidence is whole and as it was written.
 
 It reads the containers ``opus-evidence`` and ``opus-operations`` of the app whose settings are in the environment, and
-changes nothing. What it finds is told by path, never by content.
+changes nothing. Nothing but the settings of the storage account is needed. What it finds is told by path, never by
+content.
 """
 
-import asyncio
-import logging
+import json
+import re
 import sys
 from argparse import ArgumentParser, Namespace
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
-from hashlib import sha256
-from itertools import pairwise
+from pathlib import Path
 
-from shared.document import Document
-from shared.errors import AppError, BadAnswer
-from shared.opus.documents import Link
-from shared.opus.evidence import CHAINS, Head
-from shared.services import open_services
-from shared.settings import load_settings
-from shared.storage import Container, Storage
+from shared.azure.storage import Container, Storage
+from shared.clock import utc_now
+from shared.errors import DamagedDocument, GiveUp
+from shared.opus.evidence.findings import Known, SeenPiece, declarations, problems
+from shared.opus.evidence.gathering import first_day_known, known_operations, read_heads, read_pieces
+from shared.opus.ledger.marks import operation_id_of
+from shared.opus.ledger.store import OperationStore
+from shared.services import storage_alone
+from shared.settings import CommandResult, add_settings_option, load_storage_settings, run_command
 
-UNUSABLE = 2
-"""The exit status when nothing could be verified."""
-
-_READS_AT_ONCE = 16
 _FOLDER = "date="
-
-
-class _Chained(Document):
-    chain: Link
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """One piece of evidence: where it is, its hash, and its place in a chain."""
-
-    path: str
-    sha256: str
-    link: Link
-
-
-@dataclass(frozen=True, slots=True)
-class Evidences:
-    """What there is: readable evidence, paths of what cannot be read, and the heads of the chains."""
-
-    found: Sequence[Found]
-    unreadable: Sequence[str]
-    heads: Sequence[Head]
-
-
-def problems(seen: Evidences, *, earlier: Mapping[str, str]) -> Iterator[str]:
-    """What is wrong, one line each. Pure.
-
-    Args:
-        earlier: Evidence from before the day that was asked for, as far as later evidence names it: path to hash.
-    """
-    yield from (f"{path}: cannot be read as evidence" for path in sorted(seen.unreadable))
-    chains: dict[str, list[Found]] = defaultdict(list)
-    for one in seen.found:
-        chains[one.link.caller].append(one)
-    hashes = {**earlier, **{one.path: one.sha256 for one in seen.found}}
-    for caller in sorted(chains):
-        chains[caller].sort(key=lambda one: (one.link.sequence, one.path))
-        yield from _broken_links(chains[caller], hashes)
-        yield from _forks(chains[caller])
-    heads = {head.link.caller: head for head in seen.heads}
-    for caller in sorted(chains.keys() | heads.keys()):
-        yield from _wrong_end(caller, chains[caller], heads.get(caller), hashes)
-
-
-def _broken_links(chain: Iterable[Found], hashes: Mapping[str, str]) -> Iterator[str]:
-    for one in chain:
-        previous = one.link.previous
-        if (previous is None) != (one.link.sequence == 1):
-            yield f"{one.path}: link {one.link.sequence} does not say what came before it"
-        elif previous and previous.path not in hashes:
-            yield f"{previous.path}: is missing; {one.path} follows it"
-        elif previous and hashes[previous.path] != previous.sha256:
-            yield f"{previous.path}: is not what it was when {one.path} followed it"
-
-
-def _forks(chain: Sequence[Found]) -> Iterator[str]:
-    for one, other in pairwise(chain):
-        if one.link.sequence == other.link.sequence:
-            yield f"{other.path}: is link {other.link.sequence} of {one.link.caller}, and so is {one.path}"
-
-
-def _wrong_end(caller: str, chain: Sequence[Found], head: Head | None, hashes: Mapping[str, str]) -> Iterator[str]:
-    if head is None:
-        yield f"{chain[-1].path}: the chain of {caller} has no head"
-    elif chain and chain[-1].link.sequence > head.link.sequence:
-        yield f"{chain[-1].path}: stands after the head of the chain of {caller}"
-    elif head.path not in hashes:
-        yield f"{head.path}: is missing at the end of the chain of {caller}; it may be about to be written: try again"
+_JSON = re.compile(r"\{[^{}]*\}")
+_LINE = re.compile(r"evidence\.written\b.*?\bpath=(\S+).*?\bsha256=([0-9a-f]{64})")
 
 
 async def gather_evidence(
-    storage: Storage, *, caller: str | None = None, since: date | None = None
-) -> tuple[Evidences, dict[str, str]]:
-    """What there is, and what it names from before ``since``; raises what ``Storage`` raises."""
-    heads = [head for head in await _heads(storage) if caller in (None, head.link.caller)]
+    storage: Storage,
+    *,
+    today: date,
+    caller: str | None = None,
+    since: date | None = None,
+    anchor: Mapping[str, frozenset[str]] | None = None,
+) -> SeenPiece:
+    """Return all there is to compare; raises what ``Storage`` raises."""
+    heads = [head for head in await read_heads(storage) if caller in {None, head.link.caller}]
     start = f"{_FOLDER}{since.isoformat()}/" if since else ""
     paths = [path async for path in storage.list(Container.EVIDENCE, _FOLDER) if path >= start]
-    read = await _read(storage, paths)
-    found = [one for one in read.values() if one and caller in (None, one.link.caller)]
-    named = {before.path for one in found if (before := one.link.previous)} | {head.path for head in heads}
-    earlier = await _read(storage, [path for path in named if path < start])
-    seen = Evidences(found, [path for path, one in read.items() if one is None], heads)
-    return seen, {path: one.sha256 for path, one in earlier.items() if one}
+    read = await read_pieces(storage, paths)
+    found = [one for one in read.values() if one and caller in {None, one.piece.chain.caller}]
+    named = {before.path for one in found if (before := one.piece.chain.previous)} | {head.path for head in heads}
+    earlier = await read_pieces(storage, [path for path in named if path < start])
+    return SeenPiece(
+        found=found,
+        unreadable=[path for path, one in read.items() if one is None],
+        heads=heads,
+        earlier={path: one.sha256 for path, one in earlier.items() if one},
+        ledger=await _ledger(OperationStore(storage), since, caller),
+        forgotten_before=first_day_known(today),
+        anchor={path: hashes for path, hashes in (anchor or {}).items() if path >= start and caller is None},
+    )
 
 
-async def _heads(storage: Storage) -> list[Head]:
-    paths = [path async for path in storage.list(Container.OPERATIONS, CHAINS)]
-    stored = [await storage.read(Container.OPERATIONS, path) for path in paths]
-    return [Head.from_json(one.data) for one in stored if one]
+def read_anchor(text: str) -> dict[str, frozenset[str]]:
+    """Return the hashes by path that logged events of ``evidence.written`` tell: JSON objects, or the log itself.
+
+    Raises:
+        DamagedDocument: There is not one in it.
+    """
+    anchor: dict[str, set[str]] = defaultdict(set)
+    for line in text.splitlines():
+        for path, digest in [*_LINE.findall(line), *_objects(line)]:
+            anchor[path].add(digest)
+    if not anchor and text.strip():
+        raise DamagedDocument("the anchor names no evidence", remedy='A line is {"path": …, "sha256": …}.')
+    return {path: frozenset(hashes) for path, hashes in anchor.items()}
 
 
-async def _read(storage: Storage, paths: Sequence[str]) -> dict[str, Found | None]:
-    """The evidence at these paths; ``None`` for what is missing or is none."""
-    slots = asyncio.Semaphore(_READS_AT_ONCE)
-
-    async def read(path: str) -> Found | None:
-        async with slots:
-            stored = await storage.read(Container.EVIDENCE, path)
+def _objects(line: str) -> Iterable[tuple[str, str]]:
+    for text in _JSON.findall(line):
         try:
-            chained = _Chained.from_json(stored.data) if stored else None
-        except BadAnswer:
-            chained = None
-        return Found(path, sha256(stored.data).hexdigest(), chained.chain) if stored and chained else None
+            entry = json.loads(text)
+        except ValueError:
+            continue
+        if isinstance(path := entry.get("path"), str) and isinstance(digest := entry.get("sha256"), str):
+            yield path, digest
 
-    return dict(zip(paths, await asyncio.gather(*map(read, paths)), strict=True))
+
+async def _ledger(store: OperationStore, since: date | None, caller: str | None) -> list[Known]:
+    """Return the operations that the ledger knows, of the days that are verified."""
+    days = [day for day in await store.marks.days() if since is None or day >= since]
+    ids = [operation_id_of(mark) for day in days async for mark in store.marks.of_day(day)]
+    return await known_operations(store, ids, caller=caller)
 
 
 def main(argv: Sequence[str]) -> int:
@@ -141,33 +94,40 @@ def main(argv: Sequence[str]) -> int:
     Returns:
         The exit status: 0 when nothing is wrong, 1 when something is, 2 when it could not be found out.
     """
-    args = _arguments(argv)
-    logging.basicConfig(level=logging.CRITICAL)  # the report says what there is to say
-    try:
-        return asyncio.run(_verified(args))
-    except AppError as error:
-        sys.stderr.write(f"{error.text}\n")
-        return UNUSABLE
+    return run_command(_verified, _arguments(argv))
 
 
 def _arguments(argv: Sequence[str]) -> Namespace:
     parser = ArgumentParser(prog="python -m shared.opus.verify", description="Verify the chains of Opus evidence.")
     parser.add_argument("--caller", help="only the evidence of this caller, as it stands there: key, or entra:{id}")
     parser.add_argument("--since", type=date.fromisoformat, metavar="DATE", help="only operations begun on or after it")
+    parser.add_argument(
+        "--anchor",
+        type=Path,
+        metavar="FILE",
+        help="logged evidence.written events, a proof from outside: JSON objects with path and sha256, or a log",
+    )
+    add_settings_option(parser)
     return parser.parse_args(argv)
 
 
-async def _verified(args: Namespace) -> int:
-    services = await open_services(load_settings())
-    try:
-        seen, earlier = await gather_evidence(services.storage, caller=args.caller, since=args.since)
-    finally:
-        await services.close()
-    wrong = list(problems(seen, earlier=earlier))
-    callers = {one.link.caller for one in seen.found}
+async def _verified(args: Namespace) -> CommandResult:
+    anchor = _anchor(args.anchor) if args.anchor else {}
+    async with storage_alone(load_storage_settings()) as storage:
+        seen = await gather_evidence(
+            storage, today=utc_now().date(), caller=args.caller, since=args.since, anchor=anchor
+        )
+    wrong = list(problems(seen))
+    callers = {one.piece.chain.caller for one in seen.found}
     summary = f"{len(seen.found)} pieces of evidence in {len(callers)} chains, {len(wrong)} problems"
-    sys.stdout.write("\n".join([*wrong, summary, ""]))
-    return 1 if wrong else 0
+    return CommandResult("\n".join([*wrong, *declarations(seen), summary]), 1 if wrong else 0)
+
+
+def _anchor(file: Path) -> Mapping[str, frozenset[str]]:
+    try:
+        return read_anchor(file.read_text())
+    except (OSError, UnicodeError) as error:
+        raise GiveUp(f"the anchor cannot be read: {error}") from error
 
 
 if __name__ == "__main__":

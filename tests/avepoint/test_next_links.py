@@ -71,6 +71,19 @@ def test_a_link_with_an_address_in_its_query_is_no_absolute_one() -> None:
     assert url == f"{BASE}/powerplatform/powerapps?site=https://elsewhere.example/"
 
 
+@pytest.mark.parametrize(
+    ("link", "query"),
+    [
+        ("/smp/powerplatform/powerapps?name=a b&top=1", "name=a%20b&top=1"),
+        ("https://graph-us.avepoint.example/smp/powerplatform/powerapps?name=ü%20\u2028", "name=%C3%BC%20%E2%80%A8"),
+        ("?name=😀", "name=%F0%9F%98%80"),
+        ("a ü%", "top=100&skipToken=a%20%C3%BC%25"),
+    ],
+)
+def test_what_a_server_has_not_encoded_is_encoded(link: str, query: str) -> None:
+    assert followed(link) == f"{BASE}/powerplatform/powerapps?{query}"
+
+
 def test_a_token_without_a_parameter_ends_the_chain() -> None:
     with pytest.raises(BrokenChain, match="no parameter"):
         followed(SEALED, parameter=None)

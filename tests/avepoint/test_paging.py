@@ -1,15 +1,19 @@
 import json
+from array import array
+from datetime import datetime
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.avepoint.catalog import Dataset, PageNumber, PageSize
-from shared.avepoint.paging import LoopGuard, Page, first_request, next_request, read_page
+from shared.avepoint.catalog import Dataset, FailureKeys, PageNumber, PageSize
+from shared.avepoint.page import Page, read_page
+from shared.avepoint.paging import EMPTY_PAGES_CEILING, LoopGuard, first_request, next_request
 from shared.avepoint.request import Request
-from shared.errors import BadAnswer, BrokenChain
-from shared.harvest.duplicates import KeyReader, count_duplicates, packed
-from shared.harvest.part import ndjson
+from shared.errors import AppError, BadResponse, BrokenChain, UnreadableResponse, UpstreamFailed
+from shared.harvest.slices.part import ndjson
+from shared.harvest.snapshots.duplicates import KeyReader
+from shared.harvest.snapshots.sorted_hashes import HashRuns, SortedHashes
 
 BASE = "https://graph-us.avepointonlineservices.com"
 
@@ -50,6 +54,12 @@ class TestFirstRequest:
         assert first_request(dataset(tenant="tenant"), BASE, page_size=None, tenant="t 1").url.endswith("?tenant=t+1")
         assert first_request(dataset(), BASE, page_size=None, tenant="t1").url.endswith("/smp/apps")
 
+    def test_bounds_are_written_in_utc_whatever_their_zone(self) -> None:
+        bounded = dataset(window={"from": "startTime", "to": "endTime"})
+        between = [datetime.fromisoformat(f"2026-01-0{day}T00:30:00+01:00") for day in (1, 2)]
+        url = first_request(bounded, BASE, page_size=None, tenant=None, between=(between[0], between[1])).url
+        assert url.endswith("?startTime=2025-12-31T23%3A30%3A00Z&endTime=2026-01-01T23%3A30%3A00Z")
+
     def test_scope_and_registration(self) -> None:
         request = first_request(dataset(source="elements"), BASE, page_size=None, tenant=None)
         assert (request.scope, request.registration) == ("enpower.data.read.all", "elements")
@@ -84,11 +94,76 @@ class TestReadPage:
         page = read_page(nested, b'{"data":{"jobs":[{}],"totalCount":4,"nextLink":"?p=2"}}')
         assert (len(page.items), page.total, page.link) == (1, 4, "?p=2")
 
+    @pytest.mark.parametrize("told", ['"errorMessage": "broken"', '"status": 500', '"success": false'])
+    def test_a_failure_told_beside_a_list_inside(self, told: str) -> None:
+        nested = dataset(envelope="data.jobs", total="data.totalCount", link="data.nextLink")
+        with pytest.raises(AppError, match="the answer says status"):
+            read_page(nested, f'{{"data": {{"jobs": [], "totalCount": 0, {told}}}}}'.encode())
+
+    def test_a_page_without_its_list_says_what_the_answer_says(self) -> None:
+        with pytest.raises(BadResponse, match="only Message: An error has occurred"):
+            read_page(dataset(), b'{"Message": "An error has occurred."}')
+        with pytest.raises(UpstreamFailed, match="status 500: Server down"):
+            read_page(dataset(), b'{"type": "about:blank", "title": "Server down", "status": 500}')
+
+    def test_what_is_nested_too_deeply_is_named_wherever_it_stands(self) -> None:
+        with pytest.raises(UnreadableResponse):
+            read_page(dataset(), b'{"powerApps": [], "error": ' + b"[" * 10_000 + b"]" * 10_000 + b"}")
+
+    @pytest.mark.parametrize(("written", "total"), [("30.0", 30), ('" 30 "', 30), ("30.5", None), ("-1", None)])
+    def test_a_total_is_a_whole_number_however_it_is_written(self, written: str, total: int | None) -> None:
+        assert read_page(dataset(), f'{{"powerApps": [{{}}], "totalCount": {written}}}'.encode()).total == total
+
+    def test_names_that_are_not_utf8_are_no_fields(self) -> None:
+        page = read_page(dataset(), b'{"powerApps":[{"\xfc":1},{"id":2}],"totalCount":2}')
+        assert (len(page.items), len(page.odd), page.field_names()) == (2, 1, [])
+        assert len(KeyReader(dataset()).hashes(page)) == 2
+
     def test_bare_list(self) -> None:
         assert items(read_page(dataset(envelope="$root", total=None, link=None), b"[{},{}]")) == [b"{}", b"{}"]
 
-    def test_null_is_an_empty_list(self) -> None:
-        assert read_page(dataset(), b'{"powerApps":null}').items == []
+    def test_null_is_an_empty_list_only_where_a_total_says_so(self) -> None:
+        assert read_page(dataset(total="totalCount"), b'{"powerApps":null,"totalCount":0}').items == []
+        with pytest.raises(BadResponse, match="null as 'powerApps'"):
+            read_page(dataset(total="totalCount"), b'{"powerApps":null,"totalCount":3}')
+
+    @pytest.mark.parametrize(
+        "telling",
+        [
+            '"success": false',
+            '"success": "False"',
+            '"success": {}',
+            '"isSuccess": false',
+            '"error": "broken"',
+            '"Errors": ["broken"]',
+            '"faultString": "broken"',
+            '"statusCode": 403',
+            '"StatusCode": "403"',
+            '"status": "failed"',
+            '"status": false',
+            '"status": 403.0',
+        ],
+    )
+    @pytest.mark.parametrize("items", ["[]", '[{"id": 1}]'])
+    def test_what_can_only_mean_a_failure_counts_in_every_envelope(self, telling: str, items: str) -> None:
+        with pytest.raises(BadResponse, match="the answer says status"):
+            read_page(dataset(), f'{{"powerApps": {items}, {telling}}}'.encode())
+
+    @pytest.mark.parametrize(
+        "telling",
+        [
+            '"success": true',
+            '"Success": "True"',
+            '"status": true',
+            '"status": 200.0',
+            '"error": null',
+            '"errors": []',
+            '"message": "2 found"',
+            '"traceId": "x", "somethingNew": {"error": 1}',
+        ],
+    )
+    def test_what_means_no_failure(self, telling: str) -> None:
+        assert items(read_page(dataset(), f'{{"powerApps": [1], {telling}}}'.encode())) == [b"1"]
 
     @pytest.mark.parametrize("total", ["-1", "true", '"many"', "1.5", "null", "{}"])
     def test_a_total_that_is_none(self, total: str) -> None:
@@ -101,28 +176,54 @@ class TestReadPage:
     @pytest.mark.parametrize(
         ("body", "complaint"),
         [
-            (b"", "no valid JSON"),
-            (b"<html>", "no valid JSON"),
-            (b'{"powerApps":[{"id":1}', "no valid JSON"),
-            (b'{"powerApps":["\xff"]}', "no valid JSON"),
-            (b"[]", "an object is wanted"),
+            (b"", "not valid JSON"),
+            (b"<html>", "not valid JSON"),
+            (b'{"powerApps":[{"id":1}', "not valid JSON"),
+            (b"[]", "must be an object"),
             (b'{"value":[]}', "has no 'powerApps', only value"),
             (b"{}", "has no 'powerApps', only nothing"),
-            (b'{"powerApps":{}}', "'powerApps' is no list"),
-            (b'{"powerApps":"x"}', "'powerApps' is no list"),
+            (b'{"powerApps":{}}', "'powerApps' is not a list"),
+            (b'{"powerApps":"x"}', "'powerApps' is not a list"),
+            (b'{"powerApps":null}', "null as 'powerApps'"),
         ],
     )
     def test_what_cannot_be_used_is_named(self, body: bytes, complaint: str) -> None:
-        with pytest.raises(BadAnswer, match=complaint):
+        with pytest.raises(BadResponse, match=complaint):
             read_page(dataset(), body)
 
-    def test_a_failure_inside_a_good_answer(self) -> None:
-        """The EnPower Web API reports its own failures in the body."""
-        legacy = dataset(envelope="Results", status="Status")
-        assert read_page(legacy, b'{"Results":[],"Status":200}').items == []
+    @pytest.mark.parametrize("status", ["200", '"200"', "null"])
+    def test_a_status_that_says_nothing_of_a_failure(self, status: str) -> None:
+        legacy = dataset(envelope="Results", failure=FailureKeys(status="Status", message="Message"))
+
+        assert read_page(legacy, f'{{"Results":[],"Status":{status}}}'.encode()).items == []
         assert read_page(legacy, b'{"Results":[]}').items == []
-        with pytest.raises(BadAnswer, match="says status 500: broken"):
-            read_page(legacy, b'{"Results":null,"Status":500,"Message":"broken"}')
+
+    @pytest.mark.parametrize(
+        ("status", "kind", "said"),
+        [
+            ("500", UpstreamFailed, "says status 500: broken"),
+            ('"429"', UpstreamFailed, "says status 429: broken"),
+            ("403", BadResponse, "says status 403: broken"),
+            ("true", BadResponse, "a status that is not a number: true"),
+            ('{"code": 500}', BadResponse, r"a status that is not a number: \{"),
+        ],
+    )
+    @pytest.mark.parametrize("results", ["null", "[]"])
+    def test_a_failure_inside_a_good_answer(self, status: str, kind: type[AppError], said: str, results: str) -> None:
+        """Promise 9: an unclean answer is never an honest empty one; a status in the body counts like one outside."""
+        legacy = dataset(envelope="Results", failure=FailureKeys(status="Status", message="Message"))
+
+        with pytest.raises(kind, match=said):
+            read_page(legacy, f'{{"Results":{results},"Status":{status},"Message":"broken"}}'.encode())
+
+    def test_an_error_text_inside_a_good_answer(self) -> None:
+        audits = dataset(envelope="data", failure=FailureKeys(status="statusCode", error="errorMessage"))
+
+        assert read_page(audits, b'{"data":[],"errorMessage":"","statusCode":200}').items == []
+        with pytest.raises(BadResponse, match="says status 200: An internal error"):
+            read_page(audits, b'{"data":[],"errorMessage":"An internal error","statusCode":200}')
+        with pytest.raises(UpstreamFailed, match="says status 500: An internal error"):
+            read_page(audits, b'{"errorMessage":"An internal error","statusCode":500}')
 
     def test_names_of_the_fields(self) -> None:
         assert read_page(dataset(), b'{"powerApps":[{"id":1,"x":2},{"y":3}]}').field_names() == ["id", "x"]
@@ -152,7 +253,7 @@ class TestLoopGuard:
         guard = LoopGuard()
         for url, item in chain:
             page = read_page(dataset(), b'{"powerApps":[' + item + b"]}")
-            guard = guard.after(dataset(), Request("GET", url, "s", "avepoint"), page)
+            guard = guard.observe(dataset(), Request("GET", url, "s", "avepoint"), page)
         return guard
 
     @given(length=st.integers(1, 40), before=st.integers(0, 40))
@@ -172,15 +273,16 @@ class TestLoopGuard:
             self.walk([(f"/{n}", b'{"id":"%d"}' % min(n, 3)) for n in range(5)])
 
     def test_empty_pages_come_to_an_end(self) -> None:
-        with pytest.raises(BrokenChain, match="and still no end"):
-            self.walk([(f"/{n}", b"") for n in range(200)])
+        with pytest.raises(BrokenChain, match="empty pages came in a row"):
+            self.walk([(f"/{n}", b"") for n in range(EMPTY_PAGES_CEILING + 1)])
 
 
 class TestNextRequest:
     @staticmethod
     def following(dataset: Dataset, page: bytes, *, seen: int, url: str = f"{BASE}/smp/apps") -> Request | None:
         request = Request(dataset.method, url, "s", "avepoint", b"{}" if dataset.method == "POST" else None)
-        return next_request(dataset, BASE, request, read_page(dataset, page), seen=seen)
+        read = read_page(dataset, page)
+        return next_request(dataset, BASE, request, read, seen=seen, total=read.total)
 
     def test_without_a_link_a_chain_of_links_ends(self) -> None:
         assert self.following(dataset(), b'{"powerApps":[{}],"totalCount":9,"nextLink":""}', seen=1) is None
@@ -200,6 +302,17 @@ class TestNextRequest:
         following = self.following(numbered, page, seen=1, url=f"{BASE}/smp/apps?pageIndex=3&top=1")
         assert following is not None
         assert following.url == f"{BASE}/smp/apps?top=1&pageIndex=4"
+
+    def test_a_smaller_total_on_a_later_page_ends_nothing(self) -> None:
+        numbered = dataset(
+            link=None,
+            page=PageNumber(parameter="pageIndex", first=1, drives=True),
+            size=PageSize(parameter="pageSize", most=100),
+        )
+        request = first_request(numbered, BASE, page_size=None, tenant=None)
+        page = read_page(numbered, b'{"powerApps":[{}],"totalCount":0}')
+        assert next_request(numbered, BASE, request, page, seen=2, total=3) is not None
+        assert next_request(numbered, BASE, request, page, seen=3, total=3) is None
 
     def test_a_token_goes_into_the_body(self) -> None:
         posted = dataset(method="POST", pages_in="body", token="nextLink")
@@ -250,24 +363,31 @@ class TestNextRequest:
 def test_an_object_is_the_only_item() -> None:
     single = dataset(envelope="data", single=True, key=())
     assert items(read_page(single, b'{"data":{"a":[1, 2]}}')) == [b'{"a":[1, 2]}']
-    assert items(read_page(single, b'{"data":null}')) == []
+    with pytest.raises(BadResponse, match="null as 'data'"):
+        read_page(single, b'{"data":null}')
 
 
 class TestDuplicates:
-    def hashes(self, *ids: str) -> bytes:
+    def hashes(self, *ids: str) -> array[int]:
         body = json.dumps({"powerApps": [{"id": one, "other": number} for number, one in enumerate(ids)]}).encode()
-        return packed(KeyReader(dataset()).hashes(read_page(dataset(), body)))
+        return KeyReader(dataset()).hashes(read_page(dataset(), body))
+
+    def duplicates(self, *parts: array[int]) -> int:
+        runs = HashRuns()
+        for part in parts:
+            runs.add(part)
+        return SortedHashes(runs).duplicates
 
     @given(parts=st.lists(st.lists(st.sampled_from("abcdef"), max_size=6), max_size=5))
     def test_every_item_with_a_key_that_was_there_before_counts(self, parts: list[list[str]]) -> None:
         everything = [one for part in parts for one in part]
         expected = len(everything) - len(set(everything))
-        assert count_duplicates([self.hashes(*part) for part in parts]) == expected
+        assert self.duplicates(*(self.hashes(*part) for part in parts)) == expected
 
     def test_several_keys_are_one_key(self) -> None:
         keyed = dataset(key=("a", "b"))
         page = read_page(keyed, b'{"powerApps":[{"a":1,"b":2},{"b":1,"a":2},{"a":1},{"b":2,"a":1}]}')
-        assert count_duplicates([packed(KeyReader(keyed).hashes(page))]) == 1
+        assert self.duplicates(KeyReader(keyed).hashes(page)) == 1
 
     @given(key=st.text() | st.integers(), at=st.integers(0, 2), blank=st.sampled_from(["", " "]), plain=st.booleans())
     def test_it_is_the_same_key_wherever_it_stands(self, key: str | int, at: int, blank: str, *, plain: bool) -> None:
@@ -282,9 +402,9 @@ class TestDuplicates:
 
     def test_a_quote_in_a_key_is_not_its_end(self) -> None:
         page = read_page(dataset(), rb'{"powerApps":[{"id":"a\",b"},{"id":"a\",c"}]}')
-        assert count_duplicates([packed(KeyReader(dataset()).hashes(page))]) == 0
+        assert self.duplicates(KeyReader(dataset()).hashes(page)) == 0
 
     def test_without_a_key_nothing_counts(self) -> None:
         keyless = dataset(key=())
         page = read_page(keyless, b'{"powerApps":[{"a":1},{"a":1}]}')
-        assert count_duplicates([packed(KeyReader(keyless).hashes(page))]) == 0
+        assert self.duplicates(KeyReader(keyless).hashes(page)) == 0

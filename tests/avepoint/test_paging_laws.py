@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 
 from shared.avepoint.catalog import Dataset, catalog
 from shared.avepoint.links import same_origin, with_parameter
-from shared.avepoint.paging import LoopGuard, Page, first_request, next_request, read_page
+from shared.avepoint.page import Page, read_page
+from shared.avepoint.paging import LoopGuard, first_request, next_request
 from shared.avepoint.request import Request
 from shared.errors import BrokenChain
-from shared.harvest.checkpoint import Continuation
+from shared.harvest.slices.progress import Continuation
 
 BASE = "https://graph.avepointonlineservices.com"
 
@@ -122,11 +123,13 @@ def walk(
     """Page through, from the beginning or from where a checkpoint says."""
     dataset, guard = server.dataset, guard or LoopGuard()
     request = request or first_request(dataset, BASE, page_size=None, tenant=None)
+    total: int | None = None
     while request is not None:
         page = read_page(dataset, server.answer(request))
-        guard = guard.after(dataset, request, page)
+        guard = guard.observe(dataset, request, page)
         yield request, page, guard
-        request = next_request(dataset, BASE, request, page, seen=guard.items)
+        total = max((one for one in (total, page.total) if one is not None), default=None)
+        request = next_request(dataset, BASE, request, page, seen=guard.items, total=total)
 
 
 @st.composite

@@ -9,6 +9,8 @@ from benchmarks.results import KEPT, Results
 from benchmarks.scenarios import QUICK, goals, scenarios
 from benchmarks.suite import run
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 async def results() -> Results:
@@ -37,13 +39,14 @@ def test_the_overhead_of_everything_is_known(results: Results) -> None:
 
 
 def test_harvests_end_well_through_the_real_host(results: Results) -> None:
-    assert [one.items for one in results.end_to_end] == [items for items, _, _ in QUICK.end_to_end]
+    planned = [*(items for items, _, _ in QUICK.end_to_end), *QUICK.windowed]
+    assert [one.items for one in results.end_to_end] == planned
     assert all(one.parts and one.seconds and one.cpu and one.peak_bytes for one in results.end_to_end)
 
 
 def test_every_goal_is_judged(results: Results) -> None:
     assert results.goals == tuple(goals(results))
-    assert len({goal.name for goal in results.goals}) == len(results.goals) == 11
+    assert len({goal.name for goal in results.goals}) == len(results.goals) == 17
 
 
 def test_pages_are_made_of_what_was_kept(results: Results, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -72,3 +75,11 @@ def test_the_docs_are_up_to_date(name: str) -> None:
     kept = Results.from_json(KEPT.read_bytes())
     assert kept.rounds >= 5
     assert (DOCS / name).read_text() == PAGES[name](kept), "run make bench, or python -m benchmarks --write-docs"
+
+
+async def test_some_is_measured_again_and_the_rest_stays(results: Results) -> None:
+    again = await run(QUICK, say=lambda _: None, kept=results, again=frozenset({"limit"}))
+    assert again.scenarios[0].runs != results.scenarios[0].runs
+    assert again.scenarios[1:] == results.scenarios[1:]
+    assert (again.overheads, again.end_to_end, again.served) == (results.overheads, results.end_to_end, results.served)
+    assert again.goals == tuple(goals(again))

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from sandbox.connector.schemas import Schema
+from tools.connector.schemas import Schema
 
 CONNECTOR = Path(__file__).parents[2] / "connector"
 SWAGGER_FILE = CONNECTOR / "apiDefinition.swagger.json"

@@ -7,9 +7,9 @@ import pytest
 from openapi_spec_validator import OpenAPIV2SpecValidator
 
 from sandbox.azurite import node
-from sandbox.connector.files import FILES, text
 from sandbox.processes import ROOT
 from tests.connector.reading import SWAGGER, SWAGGER_FILE
+from tools.connector.files import FILES, text
 
 SWAGGER_PARSER = (
     "require('@apidevtools/swagger-parser').validate(process.argv[1])"

@@ -7,17 +7,28 @@ from dataclasses import dataclass
 
 import pytest
 
-from sandbox.connector.schemas import Schema
 from tests.connector.reading import CONNECTOR, OPERATIONS, PROPERTIES_SHOWN, SWAGGER, objects, resolved, texts
+from tools.connector.schemas import Schema
 
+REPORTS = CONNECTOR.parent / "shared" / "tables" / "reports"
 SCHEMA = "https://schema.management.azure.com/providers/Microsoft.Logic/schemas/2016-06-01/workflowdefinition.json#"
 LOGIC_APP = json.loads((CONNECTOR / "samples" / "nightly-report.logicapp.json").read_text())
-FLOW = json.loads((CONNECTOR / "samples" / "destroy-due-records.flow.json").read_text())
+FLOWS: dict[str, Schema] = {
+    path.name.removesuffix(".flow.json").replace("-", " "): json.loads(path.read_text())
+    for path in sorted((CONNECTOR / "samples").glob("*.flow.json"))
+}
 (WORKFLOW,) = [one for one in LOGIC_APP["resources"] if one["type"] == "Microsoft.Logic/workflows"]
 DEFINITIONS: dict[str, Schema] = {
     "nightly report": WORKFLOW["properties"]["definition"],
-    "destroy due records": FLOW["properties"]["definition"],
+    **{title: flow["properties"]["definition"] for title, flow in FLOWS.items()},
 }
+THEIRS = {"outcome", "ID", "Title", "Created", "Modified", "Author", "Editor", "Email"}
+"""What the samples read of approvals and of SharePoint items."""
+
+REPORT = "without-active-owner"
+COLUMNS = {"displayName", *re.findall(r"\w+", (REPORTS / f"{REPORT}.sql").read_text().rpartition("SELECT")[2])}
+"""What the samples read of rows: most of them are called by displayName, and the report has columns of its own."""
+
 OURS = "avepoint"
 """What the flow calls the connection to this app."""
 
@@ -36,8 +47,9 @@ class Step:
         """The operation of this app that it calls, if any."""
         inputs = self.action.get("inputs", {})
         if self.action["type"] == "Http":
-            path = re.sub(r"\?.*", "", inputs["uri"].removeprefix("@{parameters('appUrl')}/api"))
-            return str(SWAGGER["paths"][path][inputs["method"].lower()]["operationId"])
+            path = re.sub(r"@{[^}]*}", "-", inputs["uri"]).removeprefix("-/api").partition("?")[0]
+            known = next(one for one in SWAGGER["paths"] if re.fullmatch(re.sub(r"{\w+}", "[^/]+", one), path))
+            return str(SWAGGER["paths"][known][inputs["method"].lower()]["operationId"])
         if self.action["type"].startswith("OpenApiConnection") and inputs["host"]["connectionName"] == OURS:
             return str(inputs["host"]["operationId"])
         return None
@@ -80,7 +92,8 @@ class TestDefinitions:
     def test_what_it_reads_is_answered(self, title: str) -> None:
         read = {name for text in texts(DEFINITIONS[title]) for name in re.findall(r"\?\['([^']+)'\]", text)}
         answered = {path.rpartition(".")[2] for path in PROPERTIES_SHOWN} | {"error", "code", "message", "operation"}
-        assert {step for name in read for step in name.removeprefix("body/").split("/")} - answered <= {"outcome"}
+        answered |= COLUMNS
+        assert {step for name in read for step in name.removeprefix("body/").split("/")} - answered <= THEIRS
 
     def test_its_parentheses_close(self, title: str) -> None:
         for text in texts(DEFINITIONS[title]):
@@ -190,11 +203,33 @@ class TestTheLogicApp:
             if step.action["type"] == "Http":
                 assert step.action["runtimeConfiguration"]["secureData"] == {"properties": ["inputs"]}
 
+    def test_it_tells_what_changed_and_what_has_no_owner(self) -> None:
+        """A dataset without changes, or a report whose tables are not there, does not cost the others their mail."""
+        calls = {step.operation: step for name, step in CALLS.items() if name.startswith("nightly report")}
+        assert calls.keys() == {"ListDatasets", "ListRuns", "ListChanges", "GetReport"}
+        assert calls["GetReport"].action["inputs"]["uri"].endswith(f"/reports/{REPORT}")
+        for name, following in (("ListChanges", "Changes_of_the_last_day"), ("GetReport", "Ownerless")):
+            (when,) = STEPS[f"nightly report: {following}"].action["runAfter"].items()
+            assert when == (calls[name].name, ["Succeeded", "Failed"])
+        mailed = STEPS["nightly report: Send_report"].action["inputs"]["body"]["Body"]
+        assert {"Table", "Table_of_ownerless"} < set(re.findall(r"body\('(\w+)'\)", mailed))
+        assert re.findall(r"variables\('(\w+)'\)", mailed) == ["failures", "changes"]
+
     def test_it_says_so_when_there_is_no_report(self) -> None:
         spare = STEPS["nightly report: Say_that_there_is_no_report"].action
         assert spare["runAfter"] == {"Report": ["Failed", "TimedOut"]}
 
 
-def test_every_connection_of_the_flow_is_referred_to() -> None:
-    hosts = {node["connectionName"] for node in objects(FLOW) if "operationId" in node}
-    assert hosts == FLOW["properties"]["connectionReferences"].keys()
+@pytest.mark.parametrize("flow", FLOWS.values(), ids=FLOWS)
+def test_every_connection_of_a_flow_is_referred_to(flow: Schema) -> None:
+    hosts = {node["connectionName"] for node in objects(flow) if "operationId" in node}
+    assert hosts == flow["properties"]["connectionReferences"].keys()
+
+
+@pytest.mark.parametrize("name", ["Destroy_records", "Submit_record"])
+def test_a_422_is_read_as_what_it_says(name: str) -> None:
+    """A call of which every item failed is 422, and tells of its operation inside ``operation``."""
+    (flow,) = [flow for flow in FLOWS.values() if f"outputs('{name}')" in " ".join(texts(flow))]
+    text = " ".join(texts(flow))
+    for field in ("failed", "uncertain", "operationId"):
+        assert f"outputs('{name}')?['body/{field}'], outputs('{name}')?['body/operation/{field}']" in text

@@ -1,45 +1,24 @@
 """The words fit the app: nothing is left unsaid, and nothing is said of what is not there."""
 
-import ast
-from collections.abc import Iterator
-
 import pytest
 
-from sandbox.connector.actions import ACTIONS, PATH
-from sandbox.connector.definitions import DEFINITIONS
-from sandbox.connector.routes import routes
-from sandbox.connector.schemas import WORDS, body, either, title
-from sandbox.processes import ROOT
-from shared.opus.inputs import DestroyInput
+from functions.http.queries import QUERIES
+from shared.opus.intake.inputs import DestroyInput
 from tests.connector.reading import PROPERTIES_SHOWN
-
-READERS = frozenset({"flag", "number"})
-
-
-def query_parameters_read() -> Iterator[str]:
-    """The names of the query parameters that the functions read."""
-    for path in (ROOT / "functions").glob("*.py"):
-        yield from filter(None, map(_read, ast.walk(ast.parse(path.read_text()))))
-
-
-def _read(node: ast.AST) -> str | None:
-    match node:
-        case ast.Call(func=ast.Name(id=reader), args=[_, ast.Constant(value=str(name)), *_]) if reader in READERS:
-            return name
-        case ast.Call(func=ast.Attribute(value=ast.Attribute(attr="params")), args=[ast.Constant(value=str(name)), *_]):
-            return name
-        case ast.Subscript(value=ast.Attribute(attr="params"), slice=ast.Constant(value=str(name))):
-            return name
-        case _:
-            return None
+from tools.connector.actions import ACTIONS, OF_PROGRAMS, PATH
+from tools.connector.definitions import DEFINITIONS
+from tools.connector.routes import routes
+from tools.connector.schemas import WORDS, body, either, title
 
 
 def test_every_function_has_its_words() -> None:
-    assert {route.function for route in routes()} == ACTIONS.keys()
+    assert {route.function for route in routes()} == {*ACTIONS, *OF_PROGRAMS}
 
 
-def test_every_query_parameter_has_its_words() -> None:
-    assert set(query_parameters_read()) == {one.name for action in ACTIONS.values() for one in action.query}
+@pytest.mark.parametrize("function", ACTIONS)
+def test_every_query_parameter_has_its_words(function: str) -> None:
+    known = {parameter.name for parameter in QUERIES[function] or ()}
+    assert {one.name for one in ACTIONS[function].query} == known
 
 
 def test_every_parameter_of_a_path_is_in_a_path() -> None:

@@ -27,7 +27,12 @@ class Fence:
 
 def fences(page: Path) -> list[Fence]:
     """Every fence of a page, in order."""
-    return [Fence(tuple(found["info"].split()), dedent(found["body"])) for found in _FENCE.finditer(page.read_text())]
+    return fences_of(page.read_text())
+
+
+def fences_of(text: str) -> list[Fence]:
+    """Every fence of a text, in order."""
+    return [Fence(tuple(found["info"].split()), dedent(found["body"])) for found in _FENCE.finditer(text)]
 
 
 def commands(page: Path) -> list[Fence]:

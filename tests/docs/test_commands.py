@@ -4,7 +4,6 @@ import asyncio
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -18,13 +17,15 @@ from sandbox.processes import ROOT
 from shared.settings import Settings
 from tests.conftest import Simulator, app_settings
 from tests.docs.fences import PAGES, answers, commands, shows, shows_lines
+from tests.require import require
 
 OPERATIONS = ROOT / "docs" / "operations.md"
+WALKED = (ROOT / "docs" / "first-deployment.md", OPERATIONS, ROOT / "docs" / "first-hour.md")
 WITH_COMMANDS = [page for page in PAGES if commands(page)]
-WITH_TESTS_OF_THEIR_OWN = {"migrating.md", "flows.md", "capacity.md"}
+WITH_TESTS_OF_THEIR_OWN = {"adding.md", "restoring.md", "migrating.md", "flows.md", "capacity.md"}
 INFRA = ROOT / "infra"
 SETTINGS = {field.alias for field in Settings.model_fields.values()}
-OF_AZD = {"AZURE_ENV_NAME", "AZURE_LOCATION", "AZURE_SUBSCRIPTION_ID"}
+OF_AZD = {"AZURE_ENV_NAME", "AZURE_LOCATION", "AZURE_RESOURCE_GROUP", "AZURE_SUBSCRIPTION_ID"}
 
 
 def scripts(page: Path) -> str:
@@ -58,33 +59,33 @@ def test_names_of_the_deployment_exist(page: Path) -> None:
         assert f"param {parameter} " in template, parameter
 
 
-def test_parameters_of_the_deployment_exist() -> None:
-    """Those that the text of the page names, such as ``logDays``, and the settings it adds."""
+def test_choices_of_the_deployment_exist() -> None:
+    """The days that the text of the page names as kinds of ``RETENTION_DAYS``, and the settings that it gives."""
     template, text = (INFRA / "main.bicep").read_text(), OPERATIONS.read_text()
-    parameters = set(re.findall(r"^param (\w+) ", template, re.MULTILINE))
-    named = {"freshnessHours", "logDays", "monthlyBudget", "network", "rawDeleteAfterDays", "softDeleteDays"}
-    assert all(f"`{one}" in text for one in named)
-    assert named <= parameters
-    for parameter, days in re.findall(r"`(\w+Days|freshnessHours)` \((\d+) by default\)", text):
-        assert f"param {parameter} int = {days}\n" in template, parameter
-    added = re.findall(r"add `([A-Z_]+):", text)
-    assert added
-    assert set(added) <= SETTINGS
+    defaults = {"raw": "rawDeleteAfterDays", "deleted": "softDeleteDays"}
+    named = re.findall(r"(\d+) days \(`(\w+)`", text)
+    assert {kind for _, kind in named} == defaults.keys()
+    for days, kind in named:
+        assert f"param {defaults[kind]} int = {days}\n" in template
+    given = re.findall(r'"([A-Z_]+)": "', text)
+    assert given
+    assert set(given) <= SETTINGS
 
 
 def test_no_page_has_commands_that_nobody_runs() -> None:
     runnable = {page.name for page in WITH_COMMANDS if any(not one.needs_azure for one in commands(page))}
-    assert runnable <= {OPERATIONS.name} | WITH_TESTS_OF_THEIR_OWN
+    assert runnable <= {page.name for page in WALKED} | WITH_TESTS_OF_THEIR_OWN
 
 
-@pytest.mark.skipif(not (shutil.which("curl") and shutil.which("jq")), reason="the page uses curl and jq")
 async def test_the_answers_are_those_of_the_page(
     azurite: Azurite, simulator: Simulator, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    """The page walked through as a new user would, in one shell, against the local host."""
+    """The pages walked through as a new user would, in one shell, against the local host."""
+    for program in ("curl", "jq"):
+        require(program, why="the pages use it")
     simulator.avepoint.calm()
     settings = {**os.environ, **app_settings(azurite, simulator)}
-    shown = list(answers(OPERATIONS))
+    shown = [one for page in WALKED for one in answers(page)]
     async with running_host(log=tmp_path_factory.mktemp("host") / "host.log", env=settings) as host:
         printed = await walk(
             [fence.body for fence, _ in shown],
@@ -112,7 +113,7 @@ def names_by_route(came_of: Mapping[str, str]) -> list[str]:
 
 def names_by_command(came_of: Mapping[str, str]) -> list[str]:
     """The checks in the report of the doctor, which ends with a line for all of them."""
-    report = next(came for body, came in came_of.items() if "shared.doctor" in body)
+    report = next(came for body, came in came_of.items() if "avepoint doctor" in body)
     return [line.split()[1] for line in report.splitlines()[:-1]]
 
 

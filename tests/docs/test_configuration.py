@@ -16,6 +16,7 @@ IN_WORDS = {
     "AVEPOINT_CLIENT_SECRET_NAME": f"`{DEFAULT_SECRET_NAME}`",
     "HARVEST_ELEMENTS_DATASETS": "nothing",
     "HARVEST_TENANTS": "nothing: one chain",
+    "TABLES_HIDE_FIELDS": "nothing: all fields are shown",
     "INVENTORY_STORAGE": "*required*, or the next four",
 }
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.telemetry import MEASURES, Measure
+from shared.telemetry.spans import MEASURES, Measure
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "operations.md").read_text()

@@ -5,21 +5,21 @@ import json
 import os
 import re
 import shlex
-import sys
 
 import pytest
 
 from sandbox.processes import ROOT
 from shared.avepoint.catalog import catalog
 from shared.harvest.compare import STATUS, replaced
-from shared.harvest.starting import configured, start_requested
+from shared.harvest.plan.choosing import configured
+from shared.harvest.runs.starting import start_requested
 from shared.services import Services
 from shared.settings import load_settings
 from tests.conftest import Simulator
 from tests.harvest.conftest import finish
 
 TEXT = (ROOT / "docs" / "migrating.md").read_text()
-COMMANDS = re.findall(r"^(python -m .*)$", TEXT, re.MULTILINE)
+COMMANDS = re.findall(r"^(\./avepoint .*)$", TEXT, re.MULTILINE)
 BODIES = [json.loads(body) for body in re.findall(r"`POST /api/harvests` `(\{.*?\})`", TEXT)]
 SAMPLE = re.findall(r"^```text\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL)[0].splitlines()
 
@@ -72,10 +72,10 @@ async def test_the_commands_run_and_find_nothing_missing(environ: dict[str, str]
 
 async def ran(command: str, environ: dict[str, str]) -> tuple[int | None, str]:
     """The exit status of a command of the page, and what it prints."""
-    arguments = shlex.split(command.removeprefix("python "))
+    program, *arguments = shlex.split(command)
     pipe = asyncio.subprocess.PIPE
     process = await asyncio.create_subprocess_exec(
-        sys.executable, *arguments, cwd=ROOT, env=os.environ | environ, stdout=pipe, stderr=asyncio.subprocess.STDOUT
+        program, *arguments, cwd=ROOT, env=os.environ | environ, stdout=pipe, stderr=asyncio.subprocess.STDOUT
     )
     printed, _ = await process.communicate()
     return process.returncode, printed.decode()

@@ -10,8 +10,9 @@ import pytest
 import function_app
 from sandbox.processes import ROOT
 from tests.docs.fences import PAGES
+from tools.commands.listing import COMMANDS
 
-ROUTE = re.compile(r"\b(GET|POST) /api/([\w{}/…-]+)")
+ROUTE = re.compile(r"\b(GET|POST) /api/([\w{}/…-]+(?:\.json)?)")
 LINK = re.compile(r"\]\((?!https?://|#)([^)#]+)[^)]*\)")
 
 
@@ -39,7 +40,8 @@ def exists(method: str, written: str) -> bool:
 
 @pytest.mark.parametrize("page", PAGES, ids=name)
 def test_routes_exist(page: Path) -> None:
-    written = ROUTE.findall(page.read_text())
+    still_to_come = re.compile(r"^ *```diff .*?^ *```$", re.MULTILINE | re.DOTALL)
+    written = ROUTE.findall(still_to_come.sub("", page.read_text()))
     assert [f"{method} {route}" for method, route in written if not exists(method, route)] == []
 
 
@@ -48,13 +50,29 @@ def test_links_lead_somewhere(page: Path) -> None:
     assert [link for link in LINK.findall(page.read_text()) if not (page.parent / link).exists()] == []
 
 
+@cache
+def anchors(page: Path) -> set[str]:
+    """What a page may be entered by: its headings, as GitHub names them."""
+    prose = re.sub(r"^```.*?^```", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+    headings = re.findall(r"^#+ (.+)$", prose, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_links_into_a_page_lead_to_a_heading(page: Path) -> None:
+    links = re.findall(r"\]\((?!https?://)([^)#]*)#([^)]+)\)", page.read_text())
+    there = [(target, anchor, (page.parent / target) if target else page) for target, anchor in links]
+    assert [f"{target}#{anchor}" for target, anchor, file in there if anchor not in anchors(file.resolve())] == []
+
+
 @pytest.mark.parametrize("page", PAGES, ids=name)
 def test_commands_exist(page: Path) -> None:
     text = page.read_text()
-    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
-    assert set(re.findall(r"(?:^|`)make ([a-z]+)", text, re.MULTILINE)) <= targets
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    assert set(re.findall(r"(?:^|`)make ([a-z-]+)", text, re.MULTILINE)) <= targets
     modules = re.findall(r"python -m ([a-z_.]+[a-z])", text)
     assert [module for module in modules if find_spec(module) is None] == []
+    assert set(re.findall(r"\./avepoint ([a-z]+)", text)) <= COMMANDS.keys()
 
 
 def test_every_page_is_reached_from_the_first() -> None:

@@ -11,10 +11,10 @@ import pytest
 from sandbox.azurite import Azurite
 from sandbox.processes import ROOT
 from shared.avepoint.platform import SOURCES
+from shared.azure.storage import Queue
 from shared.doctor import examine
-from shared.harvest.snapshot import Verdict
+from shared.harvest.snapshots.manifest import Verdict
 from shared.services import Services
-from shared.storage import Queue
 from tests.conftest import Simulator, app_settings
 
 TEXT = (ROOT / "docs" / "operations.md").read_text()
@@ -41,8 +41,9 @@ def rows(title: str) -> list[list[str]]:
 def test_every_alert_is_explained() -> None:
     explained = {row[0].strip("`") for row in rows("Alerts")} - {"alert"}
     of_the_vault = re.findall(r"eventSubscriptions.*?name: '([\w-]+)'", VAULT, re.DOTALL)
+    of_the_activity_log = re.findall(r"activityLogAlerts@.*?name: 'alert-\$\{name\}-([\w-]+)'", ALERTS, re.DOTALL)
     assert RULES
-    assert explained == {*RULES, *of_the_vault}
+    assert explained == {*RULES, *of_the_activity_log, *of_the_vault}
 
 
 def test_every_verdict_is_explained() -> None:
@@ -67,7 +68,8 @@ async def test_every_line_of_the_doctor_is_explained(
 
     kinds = {kind(check.name) for check in await examine(opened, look=True)}
     explained = {name for row in rows("Is the app well?") for name in re.findall(r"`([a-z]+(?:/…)?)`", row[0])}
-    assert kinds | {"vault/…", "certificate/…"} == explained
+    on_demand = ("vault", "certificate", "tables", "snapshots", "stored", "verify", "operations")
+    assert kinds | {f"{name}/…" for name in on_demand} == explained
 
 
 def kind(name: str) -> str:
@@ -107,11 +109,11 @@ def test_the_alert_rules_are_counted() -> None:
 
 def test_private_endpoints_are_counted() -> None:
     endpoints = re.findall(r"\{ name: '\w+', groupId: '\w+' \}", (ROOT / "infra" / "main.bicep").read_text())
-    assert len(endpoints) == 7
-    assert f"seven private endpoints at 7.30 each, {7 * 7.30:.2f} a month" in " ".join(TEXT.split())
+    assert len(endpoints) == 9
+    assert f"nine private endpoints at 7.30 each, {9 * 7.30:.2f} a month" in " ".join(TEXT.split())
 
 
 @pytest.mark.parametrize("source", SOURCES)
 def test_every_source_is_in_the_sample_of_settings(source: str) -> None:
-    """Whoever follows the page needs no other setting than those of infra/main.bicepparam."""
-    assert f"HARVEST_{source.upper()}_SCHEDULE" in (ROOT / "infra" / "main.bicepparam").read_text()
+    """Whoever follows the page needs no other setting than the defaults of the template."""
+    assert f"HARVEST_{source.upper()}_SCHEDULE" in (ROOT / "infra" / "modules" / "app.bicep").read_text()

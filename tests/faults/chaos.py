@@ -5,11 +5,12 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from random import Random
 
+from sandbox.memory_storage import Message
 from shared.errors import AppError
-from shared.harvest.runs import Address, Run
-from shared.harvest.slice import work
-from shared.harvest.sweep import sweep
-from tests.faults.memory import Message
+from shared.harvest.plan.messages import WakeUp
+from shared.harvest.plan.run import Run
+from shared.harvest.runs.sweep import sweep
+from shared.harvest.runs.waking import receive
 from tests.faults.points import Fate, Killed, Point
 from tests.faults.process import Errand
 from tests.faults.promises import check_whole
@@ -102,8 +103,8 @@ class Chaos:
 
 
 def _working_on(message: Message) -> Errand[object]:
-    address = Address.from_json(message.body.encode())
-    return lambda services: work(services, address)
+    wake_up = WakeUp.from_json(message.body.encode())
+    return lambda services: receive(services, wake_up)
 
 
 async def attempt[T](world: World, errand: Errand[T], fate: Fate) -> list[T]:

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Literal, override
 
-from shared.avepoint.request import Answer
-from shared.storage import Container, Queue, Storage, Stored
-from shared.transport import Exchange
+from shared.avepoint.request import Response
+from shared.azure.storage import Container, Listed, Queue, Storage, Stored
+from shared.transport.transport import SendRequest
 
 type Side = Literal["before", "after"]
 
@@ -89,6 +89,8 @@ class Points:
 
     fate: Fate
     died: asyncio.Event = field(default_factory=asyncio.Event)
+    buried: asyncio.Event = field(default_factory=asyncio.Event)
+    """Ends the threads that wait for an answer to a dead process, which a real one takes with it."""
 
     @asynccontextmanager
     async def around(self, verb: str, what: str) -> AsyncIterator[None]:
@@ -104,7 +106,8 @@ class Points:
             await self.fate(point)
         except Killed:
             self.died.set()
-            await asyncio.Event().wait()  # nothing is heard of a dead process
+            await self.buried.wait()  # nothing is heard of a dead process
+            raise
 
 
 @dataclass
@@ -129,14 +132,9 @@ class PointedStorage(Storage):
             yield piece
 
     @override
-    async def create(self, container: Container, path: str, data: bytes) -> str:
-        async with self.points.around("create", path):
-            return await self.inner.create(container, path, data)
-
-    @override
-    async def replace(self, container: Container, path: str, data: bytes, *, etag: str) -> str:
-        async with self.points.around("replace", path):
-            return await self.inner.replace(container, path, data, etag=etag)
+    async def write(self, container: Container, path: str, data: bytes, *, etag: str | None) -> str:
+        async with self.points.around("create" if etag is None else "replace", path):
+            return await self.inner.write(container, path, data, etag=etag)
 
     @override
     async def delete(self, container: Container, path: str) -> None:
@@ -144,9 +142,14 @@ class PointedStorage(Storage):
             await self.inner.delete(container, path)
 
     @override
-    async def list(self, container: Container, prefix: str) -> AsyncIterator[str]:
-        async for path in self._around("list", prefix, self.inner.list(container, prefix)):
-            yield path
+    async def read_range(self, container: Container, path: str, offset: int, length: int) -> bytes:
+        async with self.points.around("read", path):
+            return await self.inner.read_range(container, path, offset, length)
+
+    @override
+    async def list_details(self, container: Container, prefix: str) -> AsyncIterator[Listed]:
+        async for one in self._around("list", prefix, self.inner.list_details(container, prefix)):
+            yield one
 
     @override
     async def list_folders(self, container: Container, prefix: str) -> AsyncIterator[str]:
@@ -164,9 +167,9 @@ class PointedStorage(Storage):
             await self.inner.commit(container, path, blocks)
 
     @override
-    async def poke(self, queue: Queue, message: str, *, delay: timedelta = timedelta(0)) -> None:
-        async with self.points.around("poke", queue):
-            await self.inner.poke(queue, message, delay=delay)
+    async def enqueue(self, queue: Queue, message: str, *, delay: timedelta = timedelta(0)) -> None:
+        async with self.points.around("enqueue", queue):
+            await self.inner.enqueue(queue, message, delay=delay)
 
     @override
     async def close(self) -> None:
@@ -180,10 +183,10 @@ class PointedStorage(Storage):
             yield one
 
 
-def pointed(exchange: Exchange, points: Points) -> Exchange:
+def pointed(exchange: SendRequest, points: Points) -> SendRequest:
     """An HTTP exchange whose every use is a point."""
 
-    async def exchanged(method: str, url: str, headers: Mapping[str, str], body: bytes | None) -> Answer:
+    async def exchanged(method: str, url: str, headers: Mapping[str, str], body: bytes | None) -> Response:
         async with points.around(method, url):
             return await exchange(method, url, headers, body)
 

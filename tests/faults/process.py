@@ -6,20 +6,22 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from datetime import timedelta
 
-from shared.avepoint.request import Answer
-from shared.budget import Budget, Limits
+from shared.avepoint.request import Response
+from shared.azure.storage import Storage
 from shared.clock import Clock, Sleep
-from shared.proofs import Proofs
+from shared.credentials.client_credentials import ClientCredentials
+from shared.credentials.secrets import Secret, Secrets
+from shared.credentials.tokens import Tokens
+from shared.http.client import HttpClient
+from shared.http.throttling import Throttle
 from shared.services import Services
 from shared.settings import Settings
-from shared.storage import Storage
-from shared.throttling import Throttle
-from shared.tokens import Tokens
-from shared.transport import Transport
-from shared.wire import Wire
+from shared.transport.budget import Budget, Limits
+from shared.transport.transport import Transport
 from tests.faults.points import Fate, Killed, PointedStorage, Points, pointed, unharmed
 
 type Errand[T] = Callable[[Services], Awaitable[T]]
+type ReadSecret = Callable[[str], Awaitable[Secret]]
 
 
 class Process:
@@ -28,13 +30,23 @@ class Process:
     Args:
         storage: Outlives it, as ``wire`` does.
         fate: What happens at each of its await points.
+        vault: Reads a secret of the vault, where the settings name one.
     """
 
     def __init__(
-        self, settings: Settings, storage: Storage, wire: Wire, *, clock: Clock, sleep: Sleep, fate: Fate = unharmed
+        self,
+        settings: Settings,
+        storage: Storage,
+        http: HttpClient,
+        *,
+        clock: Clock,
+        sleep: Sleep,
+        fate: Fate = unharmed,
+        vault: ReadSecret | None = None,
     ) -> None:
         self._points = Points(fate)
-        self.services = _services(settings, storage, wire, self._points, clock=clock, sleep=sleep)
+        secrets = Secrets(vault, clock=clock) if vault else None
+        self.services = _services(settings, storage, http, self._points, clock=clock, sleep=sleep, secrets=secrets)
 
     async def run[T](self, errand: Errand[T]) -> T:
         """Do an errand.
@@ -49,26 +61,36 @@ class Process:
         if not self._points.died.is_set():
             return await doing
         doing.cancel()
+        self._points.buried.set()
         await asyncio.gather(doing, self.close(), return_exceptions=True)
         raise Killed
 
     async def close(self) -> None:
         """End what still runs in the background."""
         await self.services.tokens.close()
+        if self.services.secrets is not None:
+            await self.services.secrets.close()
 
 
 def _services(
-    settings: Settings, storage: Storage, wire: Wire, points: Points, *, clock: Clock, sleep: Sleep
+    settings: Settings,
+    storage: Storage,
+    http: HttpClient,
+    points: Points,
+    *,
+    clock: Clock,
+    sleep: Sleep,
+    secrets: Secrets | None,
 ) -> Services:
     """What ``open_services`` builds, on a storage and a wire that can come to grief."""
     storage = PointedStorage(storage, points)
 
-    async def post(url: str, form: Mapping[str, str]) -> Answer:
+    async def post(url: str, form: Mapping[str, str]) -> Response:
         async with points.around("POST", url):
-            return await wire.post_form(url, form)
+            return await http.post_form(url, form)
 
-    proofs = Proofs(settings, None, clock=clock)
-    tokens = Tokens(settings.identity_url, proofs=proofs, post=post, clock=clock, random=random.random)
+    credentials = ClientCredentials(settings, secrets, clock=clock)
+    tokens = Tokens(settings.identity_url, credentials=credentials, post=post, clock=clock, random=random.random)
     limits = Limits(
         requests=settings.throttle_requests,
         window=timedelta(seconds=settings.throttle_window_seconds),
@@ -83,7 +105,7 @@ def _services(
         random=random.random,
     )
     transport = Transport(
-        pointed(wire.exchange, points),
+        pointed(http.send, points),
         tokens=tokens,
         throttle=Throttle(concurrency=settings.throttle_concurrency, clock=clock, sleep=sleep, random=random.random),
         budget=budget,
@@ -91,4 +113,4 @@ def _services(
         sleep=sleep,
         random=random.random,
     )
-    return Services(settings, storage, transport, clock, wire, None, proofs, tokens, AsyncExitStack())
+    return Services(settings, storage, storage, transport, clock, http, secrets, credentials, tokens, AsyncExitStack())

@@ -4,12 +4,12 @@ import gzip
 import hashlib
 from collections.abc import AsyncIterator, Callable, Mapping
 
-from shared.harvest import paths
-from shared.harvest.runs import read_run, run_ids
-from shared.harvest.snapshot import Latest, Manifest
-from shared.harvest.state import RunView, view
-from shared.harvest.watermark import Watermark
-from shared.storage import Container, Storage
+from shared.azure.storage import Container, Storage
+from shared.harvest.plan import paths
+from shared.harvest.plan.run import read_run, run_ids
+from shared.harvest.runs.state import RunView, view
+from shared.harvest.snapshots.manifest import Latest, Manifest
+from shared.harvest.snapshots.watermark import Watermark
 
 
 class Broken(AssertionError):
@@ -26,6 +26,8 @@ async def snapshots(storage: Storage) -> dict[str, Manifest]:
     """The manifests of all snapshots, published or not, by their paths."""
     found: dict[str, Manifest] = {}
     async for path in storage.list(Container.INVENTORY, "manifests/"):
+        if not path.endswith(".json"):
+            continue
         found[path] = Manifest.from_json(await content(storage, Container.INVENTORY, path))
     return found
 

@@ -11,14 +11,14 @@ from sandbox.avepoint import AvePoint
 from sandbox.avepoint.items import TENANTS
 from shared.avepoint.catalog import catalog
 from shared.avepoint.platform import Source
-from shared.harvest.control import cancel, resume
-from shared.harvest.runs import Run, read_run
-from shared.harvest.slice import work
-from shared.harvest.snapshot import Manifest, read_latest, read_manifest
-from shared.harvest.starting import start_requested, start_scheduled
-from shared.harvest.state import RunView, view
-from shared.harvest.sweep import KEPT
-from shared.storage import Container, Storage
+from shared.azure.storage import Container, Storage
+from shared.harvest.plan.run import Run, read_run
+from shared.harvest.runs.control import cancel, resume
+from shared.harvest.runs.starting import start_requested, start_scheduled
+from shared.harvest.runs.state import RunView, view
+from shared.harvest.runs.sweep import RUN_STATE_KEPT
+from shared.harvest.slices.worker import work
+from shared.harvest.snapshots.manifest import Manifest, read_latest, read_manifest
 from tests.conftest import Simulator
 from tests.faults.points import Fate, unharmed
 from tests.faults.promises import check, check_remembered, lines, require
@@ -117,7 +117,7 @@ async def cancelled_and_resumed(host: Host, scenario: "Scenario") -> None:
 async def two_nights_and_a_month(host: Host, scenario: "Scenario") -> None:
     """Two harvests, of whose state nothing is left in the end that nobody needs."""
     await two_nights(host, scenario)
-    host.world.clock.now += KEPT + timedelta(days=1)
+    host.world.clock.now += RUN_STATE_KEPT + timedelta(days=1)
     await host.sweep()
     await host.sweep()
     await check(host.world.storage)
@@ -127,7 +127,7 @@ async def two_nights_and_a_month(host: Host, scenario: "Scenario") -> None:
 async def a_month_later(host: Host, scenario: "Scenario") -> None:
     """A harvest whose state is old enough to be deleted, while messages about it still come."""
     run = await night(host, scenario)
-    host.world.clock.now += KEPT + timedelta(days=1)
+    host.world.clock.now += RUN_STATE_KEPT + timedelta(days=1)
     host.world.avepoint.change({"items": 3})
     while [path async for path in host.world.storage.list(Container.HARVEST_STATE, "runs/")]:
         await host.sweep()

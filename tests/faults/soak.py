@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from functools import partial
 
 from tests.faults.soaking import every_point, sigkills, turmoil
+from tests.opus.soak import soak_operations
 
 
 async def _all(kills: int, seed: int) -> None:
@@ -24,9 +25,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--kills", type=int, default=300, help="how many processes to kill (default: 300)")
     parser.add_argument("--seed", type=int, default=0, help="other misfortunes (default: 0)")
+    parser.add_argument("--operations", type=int, default=2000, help="how many Opus operations (default: 2000)")
     asked = parser.parse_args(arguments)
     logging.disable()
     try:
+        began = time.monotonic()
+        print(f"{soak_operations(asked.operations, asked.seed)} ({time.monotonic() - began:.0f} s)", flush=True)  # noqa: T201 - a command prints
         asyncio.run(_all(asked.kills, asked.seed))
     except AssertionError as error:
         print(f"BROKEN: {error}", file=sys.stderr)  # noqa: T201 - a command prints

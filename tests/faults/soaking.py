@@ -17,14 +17,14 @@ from sandbox.avepoint import AvePoint, serve
 from sandbox.avepoint.items import TENANTS
 from sandbox.azurite import azurite
 from sandbox.stack import app_settings
-from shared.harvest import paths
-from shared.harvest.checkpoint import ENDED, checkpoints_of
-from shared.harvest.runs import Run, read_run
-from shared.harvest.slice import CLAIM_MARGIN
-from shared.harvest.state import view
+from shared.azure.lease import LASTS
+from shared.azure.storage import Storage
+from shared.harvest.plan import paths
+from shared.harvest.plan.run import Run, read_run
+from shared.harvest.runs.state import view
+from shared.harvest.slices.checkpoint import ENDED, checkpoints_of
 from shared.services import Services, open_services
 from shared.settings import load_settings
-from shared.storage import Storage
 from tests.faults.chaos import Chaos
 from tests.faults.points import DeathAt, Side
 from tests.faults.promises import Broken, check_whole, latest, require
@@ -126,7 +126,7 @@ class Soak:
                 within = self.random.uniform(0, LONGEST_LIFE)
         killed = await self.yard.send(kind, argument, death=death, within=within)
         if killed:
-            self.yard.ahead += self.services.settings.slice_budget + CLAIM_MARGIN
+            self.yard.ahead += LASTS
         await self._check()
         return killed
 

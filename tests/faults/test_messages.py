@@ -1,4 +1,4 @@
-"""Promise 2: a message is only a poke; doubled, late, lost and out of order, it changes nothing."""
+"""Promise 2: a message only wakes a worker up; doubled, late, lost and out of order, it changes nothing."""
 
 from collections.abc import Mapping
 from datetime import timedelta
@@ -6,12 +6,12 @@ from functools import partial
 
 import pytest
 
-from shared.harvest import paths
-from shared.harvest.checkpoint import read_checkpoint
-from shared.harvest.control import spend
-from shared.harvest.runs import Address, read_run
-from shared.harvest.slice import work
-from shared.storage import Container
+from shared.azure.lease import Hold
+from shared.azure.storage import Container
+from shared.harvest.plan.run import Address, read_run
+from shared.harvest.runs.control import fail_exhausted
+from shared.harvest.slices.checkpoint import Checkpoint, checkpoint_path, read_checkpoint
+from shared.harvest.slices.worker import work
 from tests.faults.chaos import Chaos
 from tests.faults.scenarios import A_PAGE_A_SLICE, APPS, SCENARIOS, Scenario, begun, check_published
 from tests.faults.world import Host, Simulation
@@ -25,16 +25,29 @@ async def test_messages_and_workers_in_turmoil(simulation: Simulation, name: str
     await Chaos(BY_NAME[name], seed).play(simulation)
 
 
+async def test_messages_and_requests_do_not_grow_in_number_while_an_outage_lasts(simulation: Simulation) -> None:
+    scenario = Scenario("outage", faults=({"path": APPS, "status": 503, "times": None},))
+    host = Host(scenario.world(simulation))
+    await begun(host, scenario)
+    world, most = host.world, 0
+    begun_at = world.clock.now
+    while world.clock.now < begun_at + timedelta(hours=2):
+        await host.step()
+        most = max(most, len(world.messages))
+    assert most < 10
+    assert len(simulation.avepoint.log.entries(APPS)) < 300
+    await host.close()
+
+
 class TestPoison:
     """A message that was tried in vain five times says so in its partition, unless others do well there."""
 
     async def test_where_a_worker_is_at_work(self, simulation: Simulation) -> None:
         host, address = await self.slices(simulation)
-        checkpoint, _ = await read_checkpoint(host.world.storage, address)
-        lasts = timedelta(minutes=5)
-        claimed = checkpoint.claimed("somebody", now=host.world.clock.now, lasts=lasts).to_json()
-        path = paths.checkpoint(address.run_id, address.source, address.dataset, address.partition)
-        await host.world.storage.create(Container.HARVEST_STATE, path, claimed)
+        now = host.world.clock.now
+        taken = Checkpoint().taken(now=now).with_hold(Hold(owner="somebody", until=now + timedelta(minutes=5)))
+        path = checkpoint_path(address)
+        await host.world.storage.write(Container.HARVEST_STATE, path, taken.to_json(), etag=None)
         await self.changes_nothing(host, address)
 
     async def test_where_the_end_has_come(self, simulation: Simulation) -> None:
@@ -56,7 +69,7 @@ class TestPoison:
 
     async def changes_nothing(self, host: Host, address: Address) -> None:
         before = await read_checkpoint(host.world.storage, address)
-        await host.run(partial(spend, address=address))
+        await host.run(partial(fail_exhausted, address=address))
         assert await read_checkpoint(host.world.storage, address) == before
         await host.settle()
         run = await read_run(host.world.storage, address.run_id)

@@ -7,9 +7,9 @@ from functools import partial
 import pytest
 
 from sandbox.avepoint.items import TENANTS
-from shared.harvest.control import resume
-from shared.harvest.runs import Run
-from shared.harvest.snapshot import Manifest, Verdict, read_manifest
+from shared.harvest.plan.run import Run
+from shared.harvest.runs.control import resume
+from shared.harvest.snapshots.manifest import Manifest, Verdict, read_manifest
 from tests.faults.promises import check, latest, lines
 from tests.faults.scenarios import APPS, Scenario, begun, check_run, seen, served, tomorrow
 from tests.faults.world import Host, Simulation

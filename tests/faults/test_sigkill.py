@@ -2,8 +2,8 @@
 
 import pytest
 
-from shared.harvest.starting import start_requested
-from shared.harvest.sweep import sweep
+from shared.harvest.runs.starting import start_requested
+from shared.harvest.runs.sweep import sweep
 from shared.services import Services
 from tests.conftest import Clock, Simulator
 from tests.faults.scenarios import check_published

@@ -4,8 +4,8 @@ import logging
 
 import pytest
 
-from shared.harvest.checkpoint import read_checkpoint
-from shared.harvest.runs import Run
+from shared.harvest.plan.run import Run
+from shared.harvest.slices.checkpoint import read_checkpoint
 from tests.faults.points import DeathBefore
 from tests.faults.scenarios import A_PAGE_A_SLICE, APPS, Scenario, begun, check_run, night, seen
 from tests.faults.world import Host, Simulation
@@ -17,18 +17,18 @@ async def test_a_hundred_slices_are_as_right_as_one(simulation: Simulation) -> N
     scenario = Scenario("a hundred", settings={"page_size": 1, **A_PAGE_A_SLICE}, simulation={"items": 100})
     host = Host(scenario.world(simulation))
     run = await night(host, scenario)
-    checkpoint, _ = await read_checkpoint(host.world.storage, run.addresses()[0])
+    checkpoint = (await read_checkpoint(host.world.storage, run.addresses()[0])).value
     assert (checkpoint.epoch, len(checkpoint.progress.parts), checkpoint.progress.requests) == (100, 100, 100)
 
 
 @pytest.mark.parametrize(
     "death",
     [
-        pytest.param(DeathBefore("poke", ""), id="before the first poke"),
+        pytest.param(DeathBefore("enqueue", ""), id="before the first poke"),
         pytest.param(DeathBefore("create", "/all.json"), id="before the first claim"),
         pytest.param(DeathBefore("commit", "part-"), id="with a part half written"),
         pytest.param(DeathBefore("create", "/keys/"), id="between part and checkpoint"),
-        pytest.param(DeathBefore("poke", "", skip=1), id="between checkpoint and poke"),
+        pytest.param(DeathBefore("enqueue", "", skip=1), id="between checkpoint and poke"),
         pytest.param(DeathBefore("create", "manifests/"), id="before the manifest"),
         pytest.param(DeathBefore("create", "latest/"), id="between manifest and latest"),
     ],
@@ -49,14 +49,14 @@ class TestLinksThatDie:
         host = Host(scenario.world(simulation))
         with caplog.at_level(logging.INFO, "shared"):
             run = await night(host, scenario)
-        checkpoint, _ = await read_checkpoint(host.world.storage, run.addresses()[0])
+        checkpoint = (await read_checkpoint(host.world.storage, run.addresses()[0])).value
         assert checkpoint.restarts == 1
         assert [record.restarts for record in caplog.records if record.event == "partition.restarted"] == [1]  # type: ignore[attr-defined]
 
     async def test_the_third_death_is_the_last(self, simulation: Simulation) -> None:
         host, run = await self.dying(simulation, 2, 4, 6)
         standing = await seen(host.world, run)
-        checkpoint, _ = await read_checkpoint(host.world.storage, run.addresses()[0])
+        checkpoint = (await read_checkpoint(host.world.storage, run.addresses()[0])).value
         assert (standing.state, checkpoint.restarts) == ("failed", 2)
         assert "answered 404" in (standing.datasets[0].reason or "")
 

@@ -8,10 +8,10 @@ from random import Random
 
 import pytest
 
-from shared.harvest import paths
-from shared.harvest.runs import Run, run_ids
-from shared.harvest.starting import start_requested, start_scheduled
-from shared.storage import Container
+from shared.azure.storage import Container
+from shared.harvest.plan import paths
+from shared.harvest.plan.run import Run, run_ids
+from shared.harvest.runs.starting import start_requested, start_scheduled
 from tests.faults.chaos import Turmoil, attempt
 from tests.faults.points import DeathAt, DeathBefore, Fate, unharmed
 from tests.faults.process import Errand
@@ -67,7 +67,9 @@ async def test_what_has_begun_is_not_begun_again(simulation: Simulation) -> None
     world = ONE.world(simulation)
     for _ in range(2):
         await all_at_once(world, [TICK], [unharmed])
-    assert len(world.messages) == 1
+    (run_id,) = await run_ids(world.storage)
+    await Host(world).settle()
+    await check_published(world, await standing(world, run_id), ONE.datasets)
 
 
 async def test_what_was_announced_long_ago_is_not_begun(simulation: Simulation) -> None:

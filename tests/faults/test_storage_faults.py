@@ -13,11 +13,11 @@ from azure.storage.queue.aio import QueueServiceClient
 
 from sandbox.avepoint import AvePoint
 from sandbox.azurite import Azurite
+from shared.azure.storage import Storage
 from shared.errors import StorageUnavailable
-from shared.harvest.starting import start_requested
-from shared.harvest.sweep import sweep
+from shared.harvest.runs.starting import start_requested
+from shared.harvest.runs.sweep import sweep
 from shared.services import Services
-from shared.storage import Storage
 from tests.conftest import Clock, Simulator
 from tests.faults.points import Point, Side
 from tests.faults.process import Process
@@ -151,7 +151,7 @@ class TestThroughTheSdk:
                 account, transport=queues, retry_policy=ExponentialRetry(0, 0, random_jitter_range=0)
             ),
         )
-        process = Process(services.settings, storage, services.wire, clock=clock, sleep=clock.sleep)
+        process = Process(services.settings, storage, services.http, clock=clock, sleep=clock.sleep)
         await storage.prepare()
         for _ in range(2):
             run = await start_requested(process.services, "graph", ["enpower-powerapps"])

@@ -8,13 +8,13 @@ from functools import partial
 
 import pytest
 
+from shared.azure.storage import Container
 from shared.errors import AppError
-from shared.harvest.control import cancel, resume
-from shared.harvest.runs import Run
-from shared.harvest.slice import work
-from shared.harvest.sweep import KEPT, sweep
+from shared.harvest.plan.run import Run
+from shared.harvest.runs.control import cancel, resume
+from shared.harvest.runs.sweep import RUN_STATE_KEPT, sweep
+from shared.harvest.slices.worker import work
 from shared.services import Services
-from shared.storage import Container
 from tests.faults.points import Point
 from tests.faults.promises import check, check_whole, require
 from tests.faults.scenarios import A_PAGE_A_SLICE, APPS, Scenario, begun, check_run, seen
@@ -199,7 +199,7 @@ async def stand_still(sleeper: Sleeper, simulation: Simulation, pause: PauseAt) 
 async def check_latest_and_content(host: Host, scenario: Scenario, run: Run) -> None:
     """All is well, and what the sleeper left lying about is gone when the state of the run is deleted."""
     await check_run(host.world, run, scenario.datasets)
-    host.world.clock.now += KEPT + timedelta(days=1)
+    host.world.clock.now += RUN_STATE_KEPT + timedelta(days=1)
     await host.sweep()
     await check(host.world.storage)
 

@@ -11,24 +11,24 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Literal
 
+from shared.azure.storage import open_storage
 from shared.clock import utc_now
 from shared.errors import AppError
-from shared.harvest.control import cancel, resume
-from shared.harvest.runs import Address
-from shared.harvest.slice import work
-from shared.harvest.starting import start_scheduled
-from shared.harvest.sweep import sweep
+from shared.harvest.plan.run import Address
+from shared.harvest.runs.control import cancel, resume
+from shared.harvest.runs.starting import start_scheduled
+from shared.harvest.runs.sweep import sweep
+from shared.harvest.slices.worker import work
+from shared.http.client import HttpClient
+from shared.http.tls import client_context
 from shared.settings import load_settings
-from shared.storage import open_storage
-from shared.tls import client_context
-from shared.wire import Wire
 from tests.faults.points import DeathAt, Killed, Point
 from tests.faults.process import Errand, Process
 
 FAILED = 3
 """Exit status of a victim that lived, and whose errand failed for a reason that the app knows."""
 
-LOADED_AT_FIRST_USE = ("azure.storage.blob.aio", "azure.storage.queue.aio", "shared.azure")
+LOADED_AT_FIRST_USE = ("azure.storage.blob.aio", "azure.storage.queue.aio", "shared.azure.identity")
 
 type Kind = Literal["start", "work", "sweep", "cancel", "resume"]
 
@@ -88,17 +88,17 @@ def live(order: Order) -> None:
 async def _live(order: Order) -> None:
     settings = load_settings(order.environ)
     tls = client_context(None)
-    storage, wire = open_storage(settings, None, tls), Wire(tls)
+    storage, http = open_storage(settings, None, tls), HttpClient(tls)
 
     def clock() -> datetime:
         return utc_now() + order.ahead
 
-    process = Process(settings, storage, wire, clock=clock, sleep=asyncio.sleep, fate=Sigkill(order.death))
+    process = Process(settings, storage, http, clock=clock, sleep=asyncio.sleep, fate=Sigkill(order.death))
     try:
         await process.run(order.errand)
     finally:
         await process.close()
-        await wire.close()
+        await http.close()
         await storage.close()
 
 

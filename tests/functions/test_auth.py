@@ -7,9 +7,10 @@ from base64 import b64encode
 import azure.functions as func
 import pytest
 
-from functions import auth, opus, runs
-from functions.auth import ROLES, Role, Unauthenticated, admit, caller
+from functions import opus, runs
 from functions.health import health_details
+from functions.http import auth
+from functions.http.auth import ROLES, Role, Unauthenticated, admit, caller
 from shared.errors import Forbidden
 
 OBJECT_ID = "http://schemas.microsoft.com/identity/claims/objectidentifier"
@@ -35,7 +36,7 @@ def request(principal: str | None = None, method: str = "POST") -> func.HttpRequ
 @pytest.fixture
 def entra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(auth, "ENTRA", True)
-    monkeypatch.delenv("WEBSITE_AUTH_ENABLED", raising=False)
+    monkeypatch.setenv("WEBSITE_AUTH_ENABLED", "True")
 
 
 @pytest.mark.usefixtures("entra")
@@ -109,8 +110,14 @@ class TestEntra:
     def test_the_caller_is_the_object_id_or_else_the_app_id(self, claims: list[dict[str, str]], expected: str) -> None:
         assert caller(request(signed_in(*claims))) == expected
 
-    def test_no_header_is_believed_while_nobody_takes_it_out(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setenv("WEBSITE_AUTH_ENABLED", "False")
+    @pytest.mark.parametrize("said", ["False", "", None])
+    def test_no_header_is_believed_while_nobody_takes_it_out(
+        self, said: str | None, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        if said is None:
+            monkeypatch.delenv("WEBSITE_AUTH_ENABLED")
+        else:
+            monkeypatch.setenv("WEBSITE_AUTH_ENABLED", said)
         with pytest.raises(Unauthenticated, match="is off"):
             admit(request(signed_in(ANA, MAY_DESTROY)), "destroy_records")
         monkeypatch.setenv("WEBSITE_AUTH_ENABLED", "True")

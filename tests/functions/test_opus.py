@@ -2,18 +2,20 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
+from unittest.mock import AsyncMock
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import azure.functions as func
 import pytest
 
-from functions import opus
+from functions import operations, opus
 from sandbox.avepoint.faults import Rule
-from shared.opus.assembly import links_of
-from shared.opus.client import Position
-from shared.opus.links import DueList
+from shared.azure.storage import Container, Storage
+from shared.opus.client.due_list import Cursor
+from shared.opus.client.links import DueList
+from shared.opus.operations.assembly import links_of
 from shared.services import Services
-from shared.storage import Container, Storage
 from tests.conftest import Clock, Simulator
 
 CONNECTION = "b4bbdbbd-cf2d-5c44-939b-be86bc688035"
@@ -41,6 +43,7 @@ def app(services: Services, monkeypatch: pytest.MonkeyPatch) -> Services:
         return services
 
     monkeypatch.setattr(opus, "services", opened)
+    monkeypatch.setattr(operations, "services", opened)
     return services
 
 
@@ -65,9 +68,7 @@ def request(
     parts = urlsplit(url)
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
     params = dict(parse_qsl(parts.query))
-    return func.HttpRequest(
-        method, f"{HOST}{parts.path}", headers=headers, params=params, route_params=route, body=content
-    )
+    return func.HttpRequest(method, f"{HOST}{url}", headers=headers, params=params, route_params=route, body=content)
 
 
 async def submit(*records: object, option: str = "Overwrite", connection: str = CONNECTION, **headers: str) -> Told:
@@ -91,21 +92,26 @@ async def destroy(body: object, query: str = "", *, key: str | None = "key-1") -
 
 async def poll(location: str) -> Told:
     operation_id = urlsplit(location).path.split("/")[-2]
-    return Told(await opus.poll_operation(request("GET", location.removeprefix(HOST), operationId=operation_id)))
+    return Told(await operations.poll_operation(request("GET", location.removeprefix(HOST), operationId=operation_id)))
 
 
 async def resolve(operation_id: str, body: object) -> Told:
     req = request("POST", f"/api/operations/{operation_id}/resolve", body=body, operationId=operation_id)
-    return Told(await opus.resolve_operation(req))
+    return Told(await operations.resolve_operation(req))
 
 
 async def operation(operation_id: str) -> Told:
     req = request("GET", f"/api/operations/{operation_id}", operationId=operation_id)
-    return Told(await opus.get_operation(req))
+    return Told(await operations.get_operation(req))
 
 
-async def operations(query: str = "") -> Told:
-    return Told(await opus.list_operations(request("GET", f"/api/operations?{query}")))
+async def cancel(operation_id: str) -> Told:
+    req = request("POST", f"/api/operations/{operation_id}/cancel", body=b"", operationId=operation_id)
+    return Told(await operations.cancel_operation(req))
+
+
+async def list_operations(query: str = "") -> Told:
+    return Told(await operations.list_operations(request("GET", f"/api/operations?{query}")))
 
 
 def many(count: int) -> list[dict[str, str]]:
@@ -131,6 +137,7 @@ class TestSubmit:
             "succeeded": 1,
             "skipped": 0,
             "failed": [],
+            "confirmed": [],
             "uncertain": [],
             "createdAt": moment,
             "finishedAt": moment,
@@ -206,7 +213,7 @@ class TestSubmit:
             (2, "", "InvalidRecord"),
             (3, "", "InvalidRecord"),
         ]
-        assert failed[0]["message"].startswith("timeCreated: a time such as")
+        assert failed[0]["message"].startswith("timeCreated: must be a time such as")
         assert "createdBy: " in failed[0]["message"]
 
     async def test_atomic_lets_one_bad_record_stand_in_the_way_of_all(self, app: Services) -> None:
@@ -336,7 +343,7 @@ class TestDestroy:
     async def test_a_finished_operation_is_answered_with_200(self) -> None:
         await submit(RECORD)
 
-        told = await destroy({"ids": ["a"], "opusConnectionId": CONNECTION, "before": "2026-01-15T08:30:00"})
+        told = await destroy({"ids": ["a"], "opusConnectionId": CONNECTION, "before": "2026-01-15T08:30:00Z"})
 
         assert (told.status, told.body["kind"], told.body["succeeded"]) == (200, "destroy", 1)
 
@@ -347,7 +354,7 @@ class TestDestroy:
         told = await destroy({"ids": ["a"]})
 
         assert (told.status, told.body["status"]) == (200, "Uncertain")
-        assert told.body["uncertain"][0].keys() == {"index", "id", "reason"}
+        assert told.body["uncertain"][0].keys() == {"index", "id", "reason", "repeatable"}
 
     @pytest.mark.parametrize(
         ("body", "target"),
@@ -369,15 +376,17 @@ class TestDestroy:
         assert await stored(app.storage) == []
 
     async def test_without_a_key_it_is_refused(self, app: Services) -> None:
-        assert (await destroy({"ids": ["a"]}, key=None)).error == (400, "InvalidRequest", "Idempotency-Key")
+        for query in ("", "dryRun=true"):
+            told = await destroy({"ids": ["a"]}, query, key=None)
+            assert told.error == (400, "InvalidRequest", "Idempotency-Key")
         assert await stored(app.storage) == []
 
     async def test_too_many_ids_are_413(self, app: Services) -> None:
         assert (await destroy({"ids": [str(n) for n in range(21)]})).error == (413, "TooLarge", "ids")
         assert await stored(app.storage) == []
 
-    async def test_a_dry_run_needs_no_key_and_does_nothing(self, app: Services, avepoint: Simulator) -> None:
-        told = await destroy({"ids": ["a"]}, "dryRun=true", key=None)
+    async def test_a_dry_run_does_nothing(self, app: Services, avepoint: Simulator) -> None:
+        told = await destroy({"ids": ["a"]}, "dryRun=true")
 
         url = f"{avepoint.url}/records/connector/records"
         assert told.status == 200
@@ -402,6 +411,19 @@ class TestDestroySwitchedOff:
         assert "OPUS_DESTROY_ENABLED" in told.body["error"]["message"]
         assert await stored(app.storage) == []
 
+    async def test_what_was_destroyed_before_is_told_again(
+        self, app: Services, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        on = replace(app, settings=app.settings.model_copy(update={"opus_destroy_enabled": True}))
+        monkeypatch.setattr(opus, "services", AsyncMock(return_value=on))
+        first = await destroy({"ids": ["a"]})
+        monkeypatch.setattr(opus, "services", AsyncMock(return_value=app))
+
+        again, other = await destroy({"ids": ["a"]}), await destroy({"ids": ["b"]})
+
+        assert (again.status, again.body, again.headers["Idempotent-Replayed"]) == (first.status, first.body, "true")
+        assert other.error == (422, "IdempotencyKeyReused", "Idempotency-Key")
+
     @pytest.mark.usefixtures("app")
     async def test_a_dry_run_still_tells(self) -> None:
         assert (await destroy({"ids": ["a"]}, "dryRun=true")).status == 200
@@ -413,27 +435,27 @@ class TestOperations:
         one = await submit(RECORD)
         today = clock.now.date().isoformat()
 
-        assert (await operations()).body == {"value": [one.body]}
-        assert (await operations(f"date={today}")).body == {"value": [one.body]}
-        assert (await operations("date=2020-01-15")).body == {"value": []}
+        assert (await list_operations()).body == {"value": [one.body]}
+        assert (await list_operations(f"date={today}")).body == {"value": [one.body]}
+        assert (await list_operations("date=2020-01-15")).body == {"value": []}
 
     @pytest.mark.usefixtures("app")
     async def test_a_long_day_has_a_next_link(self, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("shared.opus.operations.PAGE", 2)
+        monkeypatch.setattr("shared.opus.operations.progress.PAGE", 2)
         began = []
         for key in "abc":
             clock.advance(seconds=1)
             began.append((await submit(RECORD, **{"Idempotency-Key": key})).body)
 
-        first = (await operations()).body
-        second = (await operations(urlsplit(first["nextLink"]).query)).body
+        first = (await list_operations()).body
+        second = (await list_operations(urlsplit(first["nextLink"]).query)).body
 
         assert first["value"] + second["value"] == began
         assert "nextLink" not in second
 
     @pytest.mark.usefixtures("app")
     async def test_a_date_is_a_day(self) -> None:
-        assert (await operations("date=today")).error == (400, "InvalidRequest", "date")
+        assert (await list_operations("date=today")).error == (400, "InvalidRequest", "date")
 
     @pytest.mark.usefixtures("app")
     @pytest.mark.parametrize("operation_id", ["0" * 32, "x", "../etc"])
@@ -481,7 +503,7 @@ class TestPoll:
     async def test_the_token_of_a_list_is_no_token_of_an_operation(self, app: Services) -> None:
         operation_id = (await submit(RECORD)).body["operationId"]
         links = links_of(app)
-        token = await links.list_token(DueList(operation_id, app.clock(), 1), Position())
+        token = await links.list_token(DueList(operation_id, app.clock(), 1), Cursor())
 
         told = await poll(f"{HOST}/api/operations/{operation_id}/poll?token={token}")
 
@@ -511,13 +533,13 @@ class TestResolve:
         return str(told.body["operationId"])
 
     async def test_what_is_uncertain_is_listed_until_a_person_has_resolved_it(self, uncertain: str) -> None:
-        assert [one["operationId"] for one in (await operations("uncertain=true")).body["value"]] == [uncertain]
+        assert [one["operationId"] for one in (await list_operations("uncertain=true")).body["value"]] == [uncertain]
 
         told = await resolve(uncertain, {"outcome": "Succeeded", "note": "Seen in Opus.", "checkedBy": "Jane"})
 
         assert (told.status, told.body["status"], told.body["succeeded"]) == (200, "Succeeded", 1)
         assert (await operation(uncertain)).body == told.body
-        assert (await operations("uncertain=true")).body == {"value": []}
+        assert (await list_operations("uncertain=true")).body == {"value": []}
 
     @pytest.mark.parametrize(
         ("body", "target"),
@@ -551,6 +573,27 @@ class TestResolve:
         assert (await resolve("0" * 32, word)).error == (404, "NotFound", None)
 
 
+class TestCancel:
+    @pytest.fixture
+    def environ(self, environ: dict[str, str]) -> dict[str, str]:
+        return environ | {"OPUS_SYNC_SECONDS": "0"}
+
+    @pytest.mark.usefixtures("app")
+    async def test_it_answers_with_the_operation_also_where_nothing_was_sent(self) -> None:
+        operation_id = (await submit(RECORD)).body["operationId"]
+
+        first, again = await cancel(operation_id), await cancel(operation_id)
+
+        assert (first.status, first.body["status"], first.body["failed"][0]["code"]) == (200, "Failed", "Cancelled")
+        assert (again.status, again.body) == (200, first.body)
+        assert (await operation(operation_id)).error == (422, "AllFailed", None)
+
+    @pytest.mark.usefixtures("app")
+    @pytest.mark.parametrize("operation_id", ["0" * 32, "x"])
+    async def test_an_unknown_one_is_404(self, operation_id: str) -> None:
+        assert (await cancel(operation_id)).error == (404, "NotFound", None)
+
+
 class TestQueue:
     @pytest.fixture
     def environ(self, environ: dict[str, str]) -> dict[str, str]:
@@ -582,7 +625,7 @@ class TestQueue:
         await opus.run_operation(func.QueueMessage(body=body))
         await opus.run_operation_poison(func.QueueMessage(body=body))
 
-        assert [record.__dict__["event"] for record in caplog.records] == ["operation.poke_malformed"] * 2
+        assert [record.__dict__["event"] for record in caplog.records] == ["operation.message_malformed"] * 2
         assert await stored(app.storage) == []
 
     async def test_a_poke_for_nothing_is_dropped(self, app: Services) -> None:
@@ -594,6 +637,7 @@ class TestQueue:
 def test_the_functions_have_the_names_routes_and_keys_of_the_contract() -> None:
     app = func.FunctionApp()
     app.register_functions(opus.bp)
+    app.register_functions(operations.bp)
     triggers = {
         function.get_function_name(): binding
         for function in app.get_functions()
@@ -608,6 +652,7 @@ def test_the_functions_have_the_names_routes_and_keys_of_the_contract() -> None:
         "list_operations": (["GET"], "operations"),
         "get_operation": (["GET"], "operations/{operationId}"),
         "poll_operation": (["GET"], "operations/{operationId}/poll"),
+        "cancel_operation": (["POST"], "operations/{operationId}/cancel"),
         "resolve_operation": (["POST"], "operations/{operationId}/resolve"),
     }
     assert {

@@ -7,12 +7,12 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from shared.avepoint.platform import Source
-from shared.harvest.runs import Address, Run
-from shared.harvest.slice import work
-from shared.harvest.snapshot import Manifest, read_latest, read_manifest
-from shared.harvest.starting import start_requested
+from shared.azure.storage import Container, Queue
+from shared.harvest.plan.run import Address, Run
+from shared.harvest.runs.starting import start_requested
+from shared.harvest.slices.worker import work
+from shared.harvest.snapshots.manifest import Manifest, read_latest, read_manifest
 from shared.services import Services
-from shared.storage import Container, Queue
 
 type Harvest = Callable[..., Awaitable[Run]]
 
@@ -60,7 +60,7 @@ async def lines(services: Services, manifest: Manifest) -> list[bytes]:
 
 async def pokes(services: Services) -> list[Address]:
     """Take the messages that a worker would see now off the queue."""
-    queue = services.storage._queues.get_queue_client(Queue.SLICES)  # noqa: SLF001 - the app never reads its queues itself
+    queue = services.storage._queue(Queue.SLICES)  # noqa: SLF001 - the app never reads its queues itself
     found = []
     async for message in queue.receive_messages():
         found.append(Address.from_json(b64decode(message.content)))

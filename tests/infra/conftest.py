@@ -1,56 +1,43 @@
-"""What infra/ would deploy, in its variants."""
+"""What infra/ would deploy, as the committed snapshots have it."""
 
 import runpy
 
 import pytest
 
-from tests.infra.bicep import ROOT
-from tests.infra.deployment import Deployment, Value, deploy
+from sandbox.processes import ROOT
+from tests.infra.environments import ENVIRONMENTS
+from tests.infra.paths import SNAPSHOTS
+from tests.infra.snapshot import Snapshot
 
-APP = "Microsoft.ManagedIdentity/userAssignedIdentities/id-test-abcde.properties.principalId"
-HOST, DATA, VAULT, SITE = "sthostabcdefghijklm", "stdataabcdefghijklm", "kv-abcdefghijklm", "func-test-abcde"
-
-REQUIRED: dict[str, Value] = {
-    "environmentName": "test",
-    "location": "westeurope",
-    "settings": {
-        "AVEPOINT_DATA_CENTER": "we",
-        "AVEPOINT_CLIENT_ID": "client",
-        "HARVEST_ENPOWER_SCHEDULE": "0 0 1 * * *",
-        "HARVEST_GRAPH_SCHEDULE": "0 0 2 * * *",
-        "HARVEST_ELEMENTS_SCHEDULE": "0 0 3 * * *",
-        "SWEEP_SCHEDULE": "0 */10 * * * *",
-    },
-}
-EVERYTHING: dict[str, Value] = REQUIRED | {
-    "network": "private",
-    "entraClientId": "entra",
-    "allowedIpRanges": ["203.0.113.0/24", "198.51.100.7/32"],
-    "administratorPrincipalId": "administrator",
-    "secrets": {"avepoint-client-secret": "secret"},
-    "secretsExpireOn": "2027-01-31T00:00:00Z",
-    "alertEmails": ["records@contoso.com"],
-    "monthlyBudget": 50,
-    "sampleLogicApp": True,
-}
+SUFFIX = "7ulcqxxwesckw"
+HOST, DATA, TABLES, VAULT = f"sthost{SUFFIX}", f"stdata{SUFFIX}", f"sttables{SUFFIX}", f"kv-{SUFFIX}"
+NAME = f"test-{SUFFIX[:5]}"
+SITE = f"func-{NAME}"
+GROUP = "/subscriptions/00000000-0000-0000-0000-000000000001/resourceGroups/rg-test/providers"
 
 
 @pytest.fixture(scope="session")
-def plain() -> Deployment:
-    """Nothing but what has to be given."""
-    return deploy(REQUIRED)
+def public() -> Snapshot:
+    """Little more than what has to be given."""
+    return Snapshot.read(SNAPSHOTS / "public.json")
 
 
 @pytest.fixture(scope="session")
-def full() -> Deployment:
-    """Everything switched on."""
-    return deploy(EVERYTHING)
+def private() -> Snapshot:
+    """Everything switched on, in a network of its own."""
+    return Snapshot.read(SNAPSHOTS / "private.json")
 
 
-@pytest.fixture(scope="session", params=[REQUIRED, EVERYTHING], ids=["plain", "full"])
-def either(request: pytest.FixtureRequest) -> Deployment:
-    """What holds for all of them has to hold for both."""
-    return deploy(request.param)
+@pytest.fixture(scope="session")
+def landing_zone() -> Snapshot:
+    """In a company's network, with its identity, workspace, names and tags, and no role assigned."""
+    return Snapshot.read(SNAPSHOTS / "landing-zone.json")
+
+
+@pytest.fixture(scope="session", params=ENVIRONMENTS)
+def each(request: pytest.FixtureRequest) -> Snapshot:
+    """What holds for all of them has to hold for each."""
+    return Snapshot.read(SNAPSHOTS / f"{request.param}.json")
 
 
 @pytest.fixture(scope="session")

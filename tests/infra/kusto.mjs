@@ -10,7 +10,7 @@ const { GlobalState, KustoCode, Symbols } = globalThis.Kusto.Language;
 // https://learn.microsoft.com/azure/azure-monitor/app/data-model-complete
 const tables = {
   traces: "(timestamp: datetime, message: string, severityLevel: int, customDimensions: dynamic, operation_Id: string)",
-  requests: "(timestamp: datetime, name: string, success: bool, resultCode: string, duration: real, customDimensions: dynamic, operation_Id: string)",
+  requests: "(timestamp: datetime, name: string, url: string, success: bool, resultCode: string, duration: real, customDimensions: dynamic, operation_Id: string)",
 };
 const symbols = Object.entries(tables).map(([name, columns]) => Symbols.TableSymbol.From(columns).WithName(name));
 const database = new Symbols.DatabaseSymbol.ctor("insights", globalThis.System.Array.init(symbols, Symbols.Symbol));

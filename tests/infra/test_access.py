@@ -2,8 +2,9 @@
 
 import re
 
-from tests.infra.conftest import APP, DATA, HOST, VAULT
-from tests.infra.deployment import Deployment, at, items
+from tests.infra.conftest import DATA, GROUP, HOST, NAME, TABLES, VAULT
+from tests.infra.environments import ADMINISTRATORS, READERS, SECRET
+from tests.infra.snapshot import Snapshot, items
 
 # https://learn.microsoft.com/azure/role-based-access-control/built-in-roles
 BLOB_OWNER = "b7e6dc6d-f1e8-4753-8033-0f276bb0955b"
@@ -16,77 +17,103 @@ SECRETS_OFFICER = "b86a8fe4-44ce-4948-aee5-eccb2c155cd7"
 CERTIFICATES_OFFICER = "a4417e6f-fecd-4de8-b567-7b0420556985"
 METRICS_PUBLISHER = "3913510d-42f4-4e42-8a64-420c390055eb"
 
+CONTAINERS = ("inventory", "harvest-state", "opus-operations", "opus-evidence")
+QUEUES = ("harvest-slices", "opus-operations", "table-builds")
 APP_ROLES = {
     (HOST, BLOB_OWNER),
     (HOST, QUEUE_CONTRIBUTOR),
     (HOST, TABLE_CONTRIBUTOR),
-    (f"{DATA}/default/inventory", BLOB_CONTRIBUTOR),
-    (f"{DATA}/default/harvest-state", BLOB_CONTRIBUTOR),
-    (f"{DATA}/default/opus-operations", BLOB_CONTRIBUTOR),
-    (f"{DATA}/default/opus-evidence", BLOB_CONTRIBUTOR),
-    (f"{DATA}/default/harvest-slices", QUEUE_CONTRIBUTOR),
-    (f"{DATA}/default/harvest-slices-poison", QUEUE_CONTRIBUTOR),
-    (f"{DATA}/default/opus-operations", QUEUE_CONTRIBUTOR),
-    (f"{DATA}/default/opus-operations-poison", QUEUE_CONTRIBUTOR),
+    *((f"{DATA}/containers/{name}", BLOB_CONTRIBUTOR) for name in CONTAINERS),
+    *((f"{DATA}/queues/{name}", QUEUE_CONTRIBUTOR) for name in QUEUES),
+    *((f"{DATA}/queues/{name}-poison", QUEUE_CONTRIBUTOR) for name in QUEUES),
+    (f"{TABLES}/containers/tables", BLOB_CONTRIBUTOR),
     (VAULT, SECRETS_USER),
-    ("appi-test-abcde", METRICS_PUBLISHER),
+    (f"appi-{NAME}", METRICS_PUBLISHER),
 }
 ADMINISTRATOR_ROLES = {
     (VAULT, SECRETS_OFFICER),
     (VAULT, CERTIFICATES_OFFICER),
-    (f"{DATA}/default/inventory", BLOB_READER),
-    (f"{DATA}/default/opus-evidence", BLOB_READER),
+    (f"{DATA}/containers/inventory", BLOB_READER),
+    (f"{DATA}/containers/opus-evidence", BLOB_READER),
+    (f"{TABLES}/containers/tables", BLOB_READER),
 }
+READER_ROLES = {(f"{TABLES}/containers/tables", BLOB_READER)}
 
 
-def roles(deployment: Deployment, principal: str) -> list[tuple[str, str]]:
+def short(scope: str) -> str:
+    """A scope by the names of its parts."""
+    name = scope.removeprefix(f"{GROUP}/").split("/", 2)[2]
+    return re.sub(r"/(blob|queue)Services/default", "", name)
+
+
+def roles(deployment: Snapshot, principal: str) -> list[tuple[str, str]]:
     """Where a principal has which role."""
-    assignments = deployment.of_type("Microsoft.Authorization/roleAssignments")
     return [
-        (str(at(found.body, "scope.fullName")), str(found.at("roleDefinitionId")).rpartition("/")[2])
-        for found in assignments
-        if found.at("principalId") == principal
+        (short(found.scope), str(found.at("roleDefinitionId")).rpartition("/")[2])
+        for found in deployment.of_type("Microsoft.Authorization/roleAssignments")
+        if principal in str(found.at("principalId"))
     ]
 
 
 class TestVault:
-    def test_roles_only_and_nothing_is_purged(self, either: Deployment) -> None:
-        vault = either.named(VAULT)
+    def test_roles_only_and_nothing_is_purged(self, each: Snapshot) -> None:
+        vault = each.one("Microsoft.KeyVault/vaults")
         assert vault.at("enableRbacAuthorization") is True
         assert vault.at("enablePurgeProtection") is True
         assert vault.at("enableSoftDelete") is True
         assert vault.at("softDeleteRetentionInDays") == 90
         assert vault.at("accessPolicies") is None
 
-    def test_secrets_are_put_in_only_when_given(self, full: Deployment) -> None:
-        secret = full.one("Microsoft.KeyVault/vaults/secrets")
-        assert (secret.name, secret.at("value")) == (f"{VAULT}/avepoint-client-secret", "secret")
-        assert secret.at("attributes.exp") == "dateTimeToEpoch(2027-01-31T00:00:00Z)"
+    def test_a_secret_has_a_kind_and_an_end(self, each: Snapshot) -> None:
+        secret = each.one("Microsoft.KeyVault/vaults/secrets")
+        assert secret.name.endswith("/avepoint-client-secret")
+        assert secret.at("contentType") == "text/plain"
+        assert secret.at("attributes") == {"enabled": True, "exp": 1801353600}  # 2027-01-31T00:00:00Z
 
-    def test_an_end_that_is_near_is_told(self, either: Deployment) -> None:
-        told = either.one("Microsoft.EventGrid/systemTopics/eventSubscriptions")
-        assert either.one("Microsoft.EventGrid/systemTopics").at("topicType") == "Microsoft.KeyVault.vaults"
+    def test_what_it_holds_is_in_no_preview(self, each: Snapshot) -> None:
+        assert "avepoint-client-secret" in each.text
+        assert SECRET not in each.text
+
+    def test_an_end_that_is_near_is_told(self, each: Snapshot) -> None:
+        told = each.one("Microsoft.EventGrid/systemTopics/eventSubscriptions")
+        assert each.named(told.name.split("/")[0]).at("topicType") == "Microsoft.KeyVault.vaults"
         assert told.at("destination.endpointType") == "MonitorAlert"
-        assert told.at("destination.properties.actionGroups") == ["Microsoft.Insights/actionGroups/ag-test-abcde"]
+        groups = told.at("destination.properties.actionGroups")
+        assert groups == [f"{GROUP}/Microsoft.Insights/actionGroups/ag-{NAME}"]
         kinds = {"SecretNearExpiry", "SecretExpired", "CertificateNearExpiry", "CertificateExpired"}
         assert set(items(told.at("filter.includedEventTypes"))) == {f"Microsoft.KeyVault.{kind}" for kind in kinds}
 
 
 class TestRoles:
-    def test_the_app_has_what_it_needs_and_no_more(self, either: Deployment) -> None:
-        assert sorted(roles(either, APP)) == sorted(APP_ROLES)
+    def test_the_app_has_what_it_needs_and_no_more(self, public: Snapshot, private: Snapshot) -> None:
+        assert sorted(roles(public, "userAssignedIdentities/id-test")) == sorted(APP_ROLES)
+        assert sorted(roles(private, "userAssignedIdentities/id-test")) == sorted(APP_ROLES)
 
-    def test_the_administrator_too(self, full: Deployment) -> None:
-        assert sorted(roles(full, "administrator")) == sorted(ADMINISTRATOR_ROLES)
+    def test_the_administrator_too(self, public: Snapshot, private: Snapshot) -> None:
+        assert sorted(roles(public, ADMINISTRATORS)) == sorted(ADMINISTRATOR_ROLES)
+        assert sorted(roles(private, ADMINISTRATORS)) == sorted(ADMINISTRATOR_ROLES)
 
-    def test_nobody_else_has_any(self, full: Deployment, plain: Deployment) -> None:
-        everybody = [str(found.at("principalId")) for found in full.of_type("Microsoft.Authorization/roleAssignments")]
-        assert set(everybody) == {APP, "administrator"}
-        assert roles(plain, "administrator") == []
+    def test_readers_read_the_tables_alone(self, private: Snapshot) -> None:
+        assert roles(private, READERS) == list(READER_ROLES)
 
-    def test_roles_are_named_by_their_guid(self, full: Deployment) -> None:
-        for found in full.of_type("Microsoft.Authorization/roleAssignments"):
-            assert re.fullmatch(
-                r"Microsoft\.Authorization/roleDefinitions/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}",
+    def test_nobody_else_has_any(self, private: Snapshot) -> None:
+        assigned = private.of_type("Microsoft.Authorization/roleAssignments")
+        assert len(assigned) == len(APP_ROLES | ADMINISTRATOR_ROLES) + len(READER_ROLES)
+
+    def test_none_is_assigned_without_the_right_to(self, landing_zone: Snapshot) -> None:
+        assert landing_zone.of_type("Microsoft.Authorization/roleAssignments") == []
+
+    def test_but_all_are_told(self, landing_zone: Snapshot, public: Snapshot) -> None:
+        told = str(landing_zone.outputs["ROLES_TO_ASSIGN"])
+        ids = re.findall(r"'roleId', '([^']+)'", told)
+        assert sorted(ids) == sorted(role for _, role in [*APP_ROLES, *ADMINISTRATOR_ROLES])
+        assert told.count("'scope', '/subscriptions/") == len(ids)
+        assert told.count(f"'principalId', '{ADMINISTRATORS}'") == len(ADMINISTRATOR_ROLES)
+        assert public.outputs["ROLES_TO_ASSIGN"] == []
+
+    def test_roles_are_named_by_their_guid(self, private: Snapshot) -> None:
+        for found in private.of_type("Microsoft.Authorization/roleAssignments"):
+            assert re.search(
+                r"/Microsoft\.Authorization/roleDefinitions/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$",
                 str(found.at("roleDefinitionId")),
             )

@@ -2,28 +2,36 @@
 
 import json
 
-from functions.auth import ANYBODY, ROLES, Role
-from tests.infra.bicep import INFRA
-from tests.infra.conftest import EVERYTHING, HOST, SITE
-from tests.infra.deployment import Deployment, at, deploy, items
+from functions.http.auth import ANYBODY, ROLES, Role
+from tests.infra.conftest import GROUP, HOST, NAME, SITE
+from tests.infra.environments import CALLERS, HUB
+from tests.infra.paths import INFRA
+from tests.infra.snapshot import Snapshot, at, items
+
+
+def site_of(deployment: Snapshot) -> str:
+    return deployment.one("Microsoft.Web/sites").name
 
 
 class TestApp:
-    def test_flex_consumption(self, either: Deployment) -> None:
-        plan = either.one("Microsoft.Web/serverfarms")
+    def test_flex_consumption(self, each: Snapshot) -> None:
+        plan = each.one("Microsoft.Web/serverfarms")
         assert plan.body["sku"] == {"name": "FC1", "tier": "FlexConsumption"}
         assert plan.at("reserved") is True
 
-    def test_python_from_a_container_by_identity(self, either: Deployment) -> None:
-        site = either.named(SITE)
-        identity = "Microsoft.ManagedIdentity/userAssignedIdentities/id-test-abcde"
+    def test_python_from_a_container_by_identity(self, public: Snapshot) -> None:
+        site = public.named(SITE)
+        identity = f"{GROUP}/Microsoft.ManagedIdentity/userAssignedIdentities/id-{NAME}"
         assert site.body["kind"] == "functionapp,linux"
         assert at(site.body, "identity") == {"type": "UserAssigned", "userAssignedIdentities": {identity: {}}}
         assert site.at("functionAppConfig.runtime") == {"name": "python", "version": "3.13"}
-        assert site.at("functionAppConfig.deployment.storage") == {
-            "type": "blobContainer",
-            "value": f"Microsoft.Storage/storageAccounts/{HOST}.properties.primaryEndpoints.blobapp-package",
-            "authentication": {"type": "UserAssignedIdentity", "userAssignedIdentityResourceId": identity},
+        storage = site.at("functionAppConfig.deployment.storage")
+        assert at(storage, "type") == "blobContainer"
+        assert f"storageAccounts/{HOST}'" in str(at(storage, "value"))
+        assert str(at(storage, "value")).endswith("primaryEndpoints.blob, 'app-package')]")
+        assert at(storage, "authentication") == {
+            "type": "UserAssignedIdentity",
+            "userAssignedIdentityResourceId": identity,
         }
         assert site.at("functionAppConfig.scaleAndConcurrency") == {
             "maximumInstanceCount": 40,
@@ -31,8 +39,13 @@ class TestApp:
             "triggers": {"http": {"perInstanceConcurrency": 16}},
         }
 
-    def test_nothing_that_flex_consumption_refuses(self, either: Deployment) -> None:
-        site = either.named(SITE)
+    def test_an_identity_from_outside_is_all_there_is(self, landing_zone: Snapshot) -> None:
+        identity = f"{HUB}/Microsoft.ManagedIdentity/userAssignedIdentities/opus"
+        assert landing_zone.of_type("Microsoft.ManagedIdentity/userAssignedIdentities") == []
+        assert at(landing_zone.one("Microsoft.Web/sites").body, "identity.userAssignedIdentities") == {identity: {}}
+
+    def test_nothing_that_flex_consumption_refuses(self, each: Snapshot) -> None:
+        site = each.one("Microsoft.Web/sites")
         refused = {
             "alwaysOn",
             "containerSize",
@@ -50,28 +63,42 @@ class TestApp:
         assert isinstance(set_here["siteConfig"], dict)
         assert refused.isdisjoint({*set_here, *set_here["siteConfig"]})
 
-    def test_tls_and_no_passwords(self, either: Deployment) -> None:
-        site = either.named(SITE)
+    def test_tls_and_no_passwords(self, each: Snapshot) -> None:
+        site = each.one("Microsoft.Web/sites")
         assert site.at("httpsOnly") is True
         assert (site.at("siteConfig.minTlsVersion"), site.at("siteConfig.scmMinTlsVersion")) == ("1.2", "1.2")
-        policies = either.of_type("Microsoft.Web/sites/basicPublishingCredentialsPolicies")
-        assert {policy.name: policy.at("allow") for policy in policies} == {f"{SITE}/ftp": False, f"{SITE}/scm": False}
+        policy = each.one("Microsoft.Web/sites/basicPublishingCredentialsPolicies")
+        assert (policy.name, policy.at("allow")) == (f"{site.name}/scm", False)
 
-    def test_callers_sign_in_where_an_app_registration_is_given(self, full: Deployment) -> None:
-        easy_auth = full.named(f"{SITE}/authsettingsV2")
+    def test_how_a_deployment_replaces_what_runs(self, public: Snapshot, private: Snapshot) -> None:
+        """The default is not sent: the other one is a preview."""
+        assert public.named(SITE).at("functionAppConfig.siteUpdateStrategy") is None
+        assert private.named(SITE).at("functionAppConfig.siteUpdateStrategy") == {"type": "RollingUpdate"}
+
+    def test_zones(self, public: Snapshot, private: Snapshot) -> None:
+        assert public.one("Microsoft.Web/serverfarms").at("zoneRedundant") is False
+        assert private.one("Microsoft.Web/serverfarms").at("zoneRedundant") is True
+
+    def test_callers_sign_in_where_an_app_registration_is_given(self, private: Snapshot) -> None:
+        easy_auth = private.named(f"{SITE}/authsettingsV2")
         entra = easy_auth.at("identityProviders.azureActiveDirectory")
         assert easy_auth.at("platform.enabled") is True
-        assert at(entra, "registration.clientId") == "entra"
-        assert at(entra, "registration.openIdIssuer") == "https://login.microsoftonline.com/tenant/v2.0"
-        assert at(entra, "validation.allowedAudiences") == ["entra", "api://entra"]
+        assert at(entra, "registration.clientId") == CALLERS
+        assert "environment().authentication.loginEndpoint" in str(at(entra, "registration.openIdIssuer"))
+        assert at(entra, "validation.allowedAudiences") == [CALLERS, f"api://{CALLERS}"]
 
     def test_nothing_is_open_by_accident_to_who_has_not_signed_in(
-        self, full: Deployment, routes: dict[str, str | None]
+        self, private: Snapshot, routes: dict[str, str | None]
     ) -> None:
-        easy_auth = full.named(f"{SITE}/authsettingsV2")
+        easy_auth = private.named(f"{SITE}/authsettingsV2")
         assert easy_auth.at("globalValidation.unauthenticatedClientAction") == "AllowAnonymous"
         assert {name for name, route in routes.items() if route} == ROLES.keys()
-        assert {name for name, roles in ROLES.items() if roles is ANYBODY} == {"health", "poll_operation"}
+        without_data = {"status_page", "status_file"}
+        assert {name for name, roles in ROLES.items() if roles is ANYBODY} == {
+            "health",
+            "poll_operation",
+            *without_data,
+        }
 
     def test_the_app_roles_are_those_the_app_asks_for(self) -> None:
         declared = json.loads((INFRA / "app-roles.json").read_text())
@@ -79,33 +106,32 @@ class TestApp:
         assert len({role["id"] for role in declared}) == len(Role)
         assert all(role["allowedMemberTypes"] == ["User", "Application"] and role["isEnabled"] for role in declared)
 
-    def test_and_use_function_keys_where_none_is(self, plain: Deployment) -> None:
-        easy_auth = plain.named(f"{SITE}/authsettingsV2")
+    def test_and_use_function_keys_where_none_is(self, public: Snapshot) -> None:
+        easy_auth = public.named(f"{SITE}/authsettingsV2")
         assert easy_auth.at("platform.enabled") is False
         assert easy_auth.at("identityProviders") == {}
 
-    def test_address_ranges(self, full: Deployment, plain: Deployment) -> None:
-        restricted = full.named(SITE)
+    def test_address_ranges(self, public: Snapshot, private: Snapshot) -> None:
+        restricted = private.named(SITE)
         assert restricted.at("siteConfig.ipSecurityRestrictionsDefaultAction") == "Deny"
         rules = items(restricted.at("siteConfig.ipSecurityRestrictions"))
         assert [(at(rule, "ipAddress"), at(rule, "action"), at(rule, "priority")) for rule in rules] == [
             ("203.0.113.0/24", "Allow", 100),
             ("198.51.100.7/32", "Allow", 101),
         ]
-        assert plain.named(SITE).at("siteConfig.ipSecurityRestrictionsDefaultAction") == "Allow"
-        assert plain.named(SITE).at("siteConfig.ipSecurityRestrictions") == []
+        assert public.named(SITE).at("siteConfig.ipSecurityRestrictionsDefaultAction") == "Allow"
+        assert public.named(SITE).at("siteConfig.ipSecurityRestrictions") == []
 
 
 class TestLogicApp:
-    def test_it_signs_in_with_its_own_identity(self, full: Deployment) -> None:
-        sample = full.one("Microsoft.Logic/workflows")
+    def test_it_signs_in_with_its_own_identity(self, private: Snapshot) -> None:
+        sample = private.one("Microsoft.Logic/workflows")
         harvest = at(sample.body, "properties.definition.actions.Harvest.inputs")
         assert sample.body["identity"] == {"type": "SystemAssigned"}
         assert at(harvest, "authentication.type") == "ManagedServiceIdentity"
-        assert at(sample.body, "properties.parameters.audience.value") == "api://entra"
-        assert full.outputs["LOGIC_APP_PRINCIPAL_ID"]
+        assert at(sample.body, "properties.parameters.audience.value") == f"api://{CALLERS}"
+        assert private.outputs["LOGIC_APP_PRINCIPAL_ID"]
 
-    def test_it_needs_callers_to_sign_in(self) -> None:
-        with_keys = deploy(EVERYTHING | {"entraClientId": ""})
-        assert not with_keys.of_type("Microsoft.Logic/workflows")
-        assert with_keys.outputs["LOGIC_APP_PRINCIPAL_ID"] == ""
+    def test_it_is_made_on_request(self, public: Snapshot) -> None:
+        assert not public.of_type("Microsoft.Logic/workflows")
+        assert public.outputs["LOGIC_APP_PRINCIPAL_ID"] == ""

@@ -2,9 +2,10 @@
 
 import yaml
 
-from tests.infra.bicep import ROOT
-from tests.infra.conftest import APP, DATA, SITE, VAULT
-from tests.infra.deployment import Deployment, Value, at, items
+from sandbox.processes import ROOT
+from tests.infra.conftest import DATA, GROUP, NAME, SITE, TABLES, VAULT
+from tests.infra.environments import HUB
+from tests.infra.snapshot import Snapshot, at, items
 
 VERSIONS = {
     "Microsoft.Authorization/roleAssignments": "2022-04-01",
@@ -12,6 +13,7 @@ VERSIONS = {
     "Microsoft.EventGrid/systemTopics": "2025-02-15",
     "Microsoft.EventGrid/systemTopics/eventSubscriptions": "2025-02-15",
     "Microsoft.Insights/actionGroups": "2023-01-01",
+    "Microsoft.Insights/activityLogAlerts": "2020-10-01",
     "Microsoft.Insights/components": "2020-02-02",
     "Microsoft.Insights/diagnosticSettings": "2021-05-01-preview",
     "Microsoft.Insights/scheduledQueryRules": "2023-12-01",
@@ -26,8 +28,8 @@ VERSIONS = {
     "Microsoft.Network/privateEndpoints": "2025-05-01",
     "Microsoft.Network/privateEndpoints/privateDnsZoneGroups": "2025-05-01",
     "Microsoft.Network/virtualNetworks": "2025-05-01",
+    "Microsoft.Network/virtualNetworks/subnets": "2025-05-01",
     "Microsoft.OperationalInsights/workspaces": "2025-07-01",
-    "Microsoft.Resources/resourceGroups": "2025-04-01",
     "Microsoft.Storage/storageAccounts": "2025-06-01",
     "Microsoft.Storage/storageAccounts/blobServices": "2025-06-01",
     "Microsoft.Storage/storageAccounts/blobServices/containers": "2025-06-01",
@@ -42,62 +44,104 @@ VERSIONS = {
 }
 ON_REQUEST = {
     "Microsoft.Consumption/budgets",
-    "Microsoft.KeyVault/vaults/secrets",
     "Microsoft.Logic/workflows",
     *(name for name in VERSIONS if name.startswith("Microsoft.Network/")),
 }
+GIVEN = {
+    "Microsoft.Authorization/roleAssignments",
+    "Microsoft.ManagedIdentity/userAssignedIdentities",
+    "Microsoft.OperationalInsights/workspaces",
+}
 
 
-def test_everything_switched_on_is_all_there_is(full: Deployment) -> None:
-    assert {resource.type: resource.version for resource in full.resources} == VERSIONS
+def types(deployment: Snapshot) -> set[str]:
+    return {resource.type for resource in deployment.resources}
 
 
-def test_what_is_off_is_not_there(plain: Deployment) -> None:
-    assert {resource.type for resource in plain.resources} == VERSIONS.keys() - ON_REQUEST
+def test_everything_switched_on_is_all_there_is(private: Snapshot) -> None:
+    assert {resource.type: resource.body["apiVersion"] for resource in private.resources} == VERSIONS
 
 
-def test_no_name_is_given_twice(either: Deployment) -> None:
-    names = [(resource.type, resource.name, str(resource.body.get("scope"))) for resource in either.resources]
+def test_what_is_off_is_not_there(public: Snapshot) -> None:
+    assert types(public) == VERSIONS.keys() - ON_REQUEST
+
+
+def test_what_a_company_gives_is_not_made(landing_zone: Snapshot) -> None:
+    assert types(landing_zone) == VERSIONS.keys() - ON_REQUEST - GIVEN | {"Microsoft.Network/privateEndpoints"}
+
+
+def test_nothing_is_hidden_from_a_preview(each: Snapshot) -> None:
+    """A module that is counted or named by something that is known later would be left out."""
+    assert each.document["diagnostics"] == []
+
+
+def test_no_name_is_given_twice(each: Snapshot) -> None:
+    names = [resource.id for resource in each.resources]
     assert len(names) == len(set(names))
 
 
-def test_one_identity(either: Deployment) -> None:
-    assert len(either.of_type("Microsoft.ManagedIdentity/userAssignedIdentities")) == 1
+def test_everything_is_in_the_one_group(each: Snapshot) -> None:
+    assert not [
+        resource.id for resource in each.resources if GROUP not in resource.id and "'rg-test'" not in resource.id
+    ]
 
 
-def test_no_keys_here_either(either: Deployment) -> None:
-    insights = either.one("Microsoft.Insights/components")
-    workspace = "Microsoft.OperationalInsights/workspaces/log-test-abcde"
+def test_no_keys_here_either(public: Snapshot) -> None:
+    insights = public.one("Microsoft.Insights/components")
+    workspace = f"{GROUP}/Microsoft.OperationalInsights/workspaces/log-{NAME}"
     assert (insights.at("DisableLocalAuth"), insights.at("WorkspaceResourceId")) == (True, workspace)
-    assert either.one("Microsoft.OperationalInsights/workspaces").at("features.disableLocalAuth") is True
+    assert public.one("Microsoft.OperationalInsights/workspaces").at("features.disableLocalAuth") is True
 
 
-def test_somebody_is_told(full: Deployment) -> None:
-    (receiver,) = items(full.one("Microsoft.Insights/actionGroups").at("emailReceivers"))
-    assert at(receiver, "emailAddress") == "records@contoso.com"
+def test_a_workspace_from_outside_takes_all_that_is_logged(landing_zone: Snapshot) -> None:
+    workspace = f"{HUB}/Microsoft.OperationalInsights/workspaces/central"
+    diagnostics = landing_zone.of_type("Microsoft.Insights/diagnosticSettings")
+    assert {found.at("workspaceId") for found in diagnostics} == {workspace}
+    assert landing_zone.one("Microsoft.Insights/components").at("WorkspaceResourceId") == workspace
 
 
-def test_money_has_a_limit_where_one_is_given(full: Deployment) -> None:
-    budget = full.one("Microsoft.Consumption/budgets")
+def test_somebody_is_told(private: Snapshot) -> None:
+    receivers = items(private.one("Microsoft.Insights/actionGroups").at("emailReceivers"))
+    assert [at(receiver, "emailAddress") for receiver in receivers] == ["records@contoso.com", "it@contoso.com"]
+
+
+def test_money_has_a_limit_where_one_is_given(private: Snapshot) -> None:
+    budget = private.one("Microsoft.Consumption/budgets")
     assert (budget.at("amount"), budget.at("timeGrain")) == (50, "Monthly")
-    assert budget.at("notifications.spent.contactGroups") == ["Microsoft.Insights/actionGroups/ag-test-abcde"]
+    assert budget.at("timePeriod") == {"startDate": "2027-01-01"}
+    assert budget.at("notifications.spent.contactGroups") == [f"{GROUP}/Microsoft.Insights/actionGroups/ag-{NAME}"]
 
 
-def test_outputs_carry_what_the_next_step_needs(either: Deployment) -> None:
-    expected: dict[str, Value] = {
+def test_outputs_carry_what_the_next_step_needs(public: Snapshot) -> None:
+    expected = {
         "AZURE_RESOURCE_GROUP": "rg-test",
         "FUNCTION_APP_NAME": SITE,
         "KEY_VAULT_NAME": VAULT,
         "DATA_STORAGE_ACCOUNT": DATA,
+        "TABLES_STORAGE_ACCOUNT": TABLES,
         "EVIDENCE_CONTAINER": "opus-evidence",
-        "IDENTITY_PRINCIPAL_ID": APP,
     }
-    assert expected.items() <= either.outputs.items()
-    assert str(either.outputs["FUNCTION_APP_URL"]).startswith("https://")
+    assert expected.items() <= public.outputs.items()
+    assert f"/id-{NAME}'" in str(public.outputs["IDENTITY_PRINCIPAL_ID"])
+    assert "https://" in str(public.outputs["FUNCTION_APP_URL"])
 
 
-def test_azd_finds_the_app_by_its_tag(either: Deployment) -> None:
+def test_names_of_a_company(landing_zone: Snapshot) -> None:
+    accounts = {account.name for account in landing_zone.of_type("Microsoft.Storage/storageAccounts")}
+    assert accounts == {"stopushostprd", "stopusdataprd", "stopustablesprd"}
+    assert landing_zone.one("Microsoft.KeyVault/vaults").name == "kv-opus-prd"
+    assert landing_zone.one("Microsoft.Web/sites").name == "func-opus-prd"
+
+
+def test_every_resource_that_takes_tags_has_them(landing_zone: Snapshot) -> None:
+    tags = {"owner": "records", "costcenter": "4711", "azd-env-name": "test"}
+    tagged = [resource for resource in landing_zone.resources if "location" in resource.body]
+    assert tagged
+    assert [one.id for one in tagged for name, value in tags.items() if at(one.body, f"tags.{name}") != value] == []
+
+
+def test_azd_finds_the_app_by_its_tag(public: Snapshot) -> None:
     azd = yaml.safe_load((ROOT / "azure.yaml").read_text())
     assert azd["infra"] == {"provider": "bicep", "path": "infra", "module": "main"}
-    assert azd["services"] == {"app": {"project": ".", "language": "python", "host": "function"}}
-    assert either.named(SITE).body["tags"] == {"azd-env-name": "test", "azd-service-name": "app"}
+    assert azd["services"].keys() == {"app"}
+    assert public.named(SITE).body["tags"] == {"azd-env-name": "test", "azd-service-name": "app"}

@@ -1,24 +1,23 @@
-"""The settings in Bicep and those in code are the same set, of the same kinds."""
+"""The app settings that are deployed, those that APP_SETTINGS takes, and those in code."""
+
+import json
 
 import pytest
 
+from sandbox.processes import ROOT
+from shared.azure.storage import Container, Queue
 from shared.settings import Settings, load_settings
-from shared.storage import Container, Queue
-from tests.infra.bicep import INFRA, properties, read, text
-from tests.infra.conftest import REQUIRED
-from tests.infra.deployment import Deployment, Value, at, deploy
+from tests.infra.paths import INFRA
+from tests.infra.snapshot import Snapshot
 
-SCHEMA = Settings.model_json_schema()
-CHOSEN = {
-    name: text(node)
-    for name, node in properties(
-        read(INFRA / "modules/settings.bicep").of_kind("type")["appSettings"].node.named_children[-1]
-    ).items()
-}
-ON_A_LAPTOP_ONLY = {"INVENTORY_STORAGE", "AVEPOINT_CLIENT_SECRET", "OPUS_CLIENT_SECRET", "ELEMENTS_CLIENT_SECRET"}
+SETTINGS = {str(field.alias) for field in Settings.model_fields.values()}
+NAMES: dict[str, list[str]] = json.loads((INFRA / "app-settings.json").read_text())
+PROXIES = {"ALL_PROXY", "HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY"}
+HOST_ALONE = {"AzureWebJobsStorage"}  # a connection string, which nobody may give
 OF_THE_HOST = {
     "APPLICATIONINSIGHTS_AUTHENTICATION_STRING",
     "APPLICATIONINSIGHTS_CONNECTION_STRING",
+    "AzureWebJobsStorage__accountName",
     "AzureWebJobsStorage__blobServiceUri",
     "AzureWebJobsStorage__clientId",
     "AzureWebJobsStorage__credential",
@@ -50,81 +49,91 @@ REFUSED_BY_FLEX_CONSUMPTION = {
 ADDRESSES = {
     "INVENTORY_STORAGE__blobServiceUri": "https://data.blob.core.windows.net/",
     "INVENTORY_STORAGE__queueServiceUri": "https://data.queue.core.windows.net/",
+    "TABLES_STORAGE__blobServiceUri": "https://tables.blob.core.windows.net/",
     "KEY_VAULT_URL": "https://kv.vault.azure.net/",
 }
 
 
-def deployed(deployment: Deployment) -> dict[str, str]:
+def deployed(deployment: Snapshot) -> dict[str, str]:
     """The app settings of the function app."""
     (found,) = (resource for resource in deployment.resources if resource.name.endswith("/appsettings"))
-    properties_ = found.body["properties"]
-    assert isinstance(properties_, dict)
-    return {name: str(value) for name, value in properties_.items()}
+    properties = found.body["properties"]
+    assert isinstance(properties, dict)
+    return {name: str(value) for name, value in properties.items()}
 
 
-def bicep_type(name: str) -> str:
-    """How a setting has to be written in Bicep, which has no fractions: its kind, and whether it may be left out."""
-    schema = SCHEMA["properties"][name]
-    kinds = [option["type"] for option in schema.get("anyOf", [schema]) if option["type"] != "null"]
-    kind = {"boolean": "bool", "integer": "int", "number": "int"}.get(kinds[0], "string")
-    return kind if name in SCHEMA["required"] else f"{kind}?"
+class TestNames:
+    def test_every_setting_of_the_app_can_be_given_or_is_refused_with_a_reason(self) -> None:
+        assert {name for names in NAMES.values() for name in names} - HOST_ALONE == SETTINGS | PROXIES | OF_THE_HOST
+
+    def test_none_is_in_two_lists(self) -> None:
+        names = [name for listed in NAMES.values() for name in listed]
+        assert len(names) == len(set(names))
+
+    def test_what_the_deployment_computes_is_what_it_refuses(self, public: Snapshot) -> None:
+        given = {
+            "AVEPOINT_DATA_CENTER",
+            "AVEPOINT_CLIENT_ID",
+            *(n for n in deployed(public) if n.endswith("_SCHEDULE")),
+        }
+        assert deployed(public).keys() - given == set(NAMES["computed"]) - HOST_ALONE
+
+    def test_settings_with_a_variable_of_their_own(self) -> None:
+        read = (INFRA / "main.bicepparam").read_text()
+        assert [name for name in NAMES["variables"] if f"readEnvironmentVariable('{name}'" not in read] == []
+
+    def test_secrets_and_connection_strings_are_refused(self) -> None:
+        secret = {name for name in SETTINGS if name.endswith(("_CLIENT_SECRET", "_STORAGE"))}
+        assert secret <= set(NAMES["secret"])
+
+    def test_what_can_be_given_is_documented(self) -> None:
+        page = (ROOT / "docs" / "configuration.md").read_text()
+        assert [name for name in NAMES["chosen"] if f"`{name}`" not in page] == []
 
 
-def test_the_same_set(plain: Deployment) -> None:
-    by_deployment = deployed(plain).keys() - CHOSEN.keys() - OF_THE_HOST
-    assert CHOSEN.keys() | by_deployment | ON_A_LAPTOP_ONLY == SCHEMA["properties"].keys()
-    assert by_deployment.isdisjoint(ON_A_LAPTOP_ONLY)
+class TestDeployed:
+    def test_the_host_gets_its_own(self, each: Snapshot) -> None:
+        settings = deployed(each)
+        assert settings.keys() >= OF_THE_HOST
+        assert settings["AzureWebJobsStorage__credential"] == "managedidentity"
+        client_id = settings["AzureWebJobsStorage__clientId"]
+        assert "userAssignedIdentities" in client_id
+        assert client_id.strip("[]") in settings["APPLICATIONINSIGHTS_AUTHENTICATION_STRING"]
 
+    def test_nothing_that_flex_consumption_refuses(self, each: Snapshot) -> None:
+        assert deployed(each).keys().isdisjoint(REFUSED_BY_FLEX_CONSUMPTION)
 
-@pytest.mark.parametrize("name", CHOSEN)
-def test_the_same_kind(name: str) -> None:
-    assert CHOSEN[name] == bicep_type(name)
+    def test_the_app_takes_what_is_deployed(self, each: Snapshot) -> None:
+        settings = load_settings(deployed(each) | ADDRESSES)
+        assert settings.storage_credential == "managedidentity"
+        assert settings.data_center_code == "we"
 
+    def test_what_is_chosen_arrives_and_the_rest_is_left_to_the_app(self, private: Snapshot) -> None:
+        settings = load_settings(deployed(private) | ADDRESSES)
+        assert (settings.page_size, settings.graph_datasets) == (500, ("enpower-*",))
+        assert "OPUS_API" not in deployed(private)
 
-def test_the_host_gets_its_own(either: Deployment) -> None:
-    settings = deployed(either)
-    assert settings.keys() >= OF_THE_HOST
-    assert settings["AzureWebJobsStorage__credential"] == "managedidentity"
-    client_id = settings["AzureWebJobsStorage__clientId"]
-    assert settings["APPLICATIONINSIGHTS_AUTHENTICATION_STRING"] == f"ClientId={client_id};Authorization=AAD"
+    def test_it_wins_over_the_defaults_of_the_template(self, public: Snapshot, private: Snapshot) -> None:
+        assert deployed(public)["SWEEP_SCHEDULE"] == "0 */10 * * * *"
+        assert deployed(private)["SWEEP_SCHEDULE"] == "0 */5 * * * *"
 
+    def test_functions_that_do_not_run(self, private: Snapshot) -> None:
+        disabled = {name: value for name, value in deployed(private).items() if name.endswith(".Disabled")}
+        assert disabled == {
+            "AzureWebJobs.destroy_records.Disabled": "true",
+            "AzureWebJobs.harvest_elements.Disabled": "true",
+        }
 
-def test_nothing_that_flex_consumption_refuses(either: Deployment) -> None:
-    assert deployed(either).keys().isdisjoint(REFUSED_BY_FLEX_CONSUMPTION)
+    @pytest.mark.parametrize(("variant", "mode"), [("public", "key"), ("private", "entra")])
+    def test_the_mode_follows_easy_auth(self, variant: str, mode: str, request: pytest.FixtureRequest) -> None:
+        deployment: Snapshot = request.getfixturevalue(variant)
+        (easy_auth,) = (found for found in deployment.resources if found.name.endswith("/authsettingsV2"))
+        assert deployed(deployment)["AUTH_MODE"] == mode
+        assert easy_auth.at("platform.enabled") is (mode == "entra")
 
-
-def test_the_app_takes_what_is_deployed(either: Deployment) -> None:
-    settings = load_settings(deployed(either) | ADDRESSES)
-    assert settings.storage_credential == "managedidentity"
-    assert settings.data_center_code == "we"
-
-
-def test_what_is_chosen_arrives_and_the_rest_is_left_to_the_app() -> None:
-    required = REQUIRED["settings"]
-    assert isinstance(required, dict)
-    chosen: dict[str, Value] = {
-        "OPUS_DESTROY_ENABLED": True,
-        "HARVEST_PAGE_SIZE": 500,
-        "HARVEST_GRAPH_DATASETS": "",
-        "OPUS_API": None,
-    }
-    given = deployed(deploy(REQUIRED | {"settings": required | chosen}))
-    settings = load_settings(given | ADDRESSES)
-    assert (settings.opus_destroy_enabled, settings.page_size, settings.graph_datasets) == (True, 500, ())
-    assert "OPUS_API" not in given
-
-
-@pytest.mark.parametrize(("variant", "mode"), [("plain", "key"), ("full", "entra")])
-def test_the_mode_follows_easy_auth(variant: str, mode: str, request: pytest.FixtureRequest) -> None:
-    deployment: Deployment = request.getfixturevalue(variant)
-    (easy_auth,) = (found for found in deployment.resources if found.name.endswith("/authsettingsV2"))
-    assert deployed(deployment)["AUTH_MODE"] == mode
-    assert at(easy_auth.body, "properties.platform.enabled") is (mode == "entra")
-
-
-def test_storage_is_there_before_the_app_asks_for_it(plain: Deployment) -> None:
-    service = "Microsoft.Storage/storageAccounts"
-    containers = {found.name.rpartition("/")[2] for found in plain.of_type(f"{service}/blobServices/containers")}
-    queues = {found.name.rpartition("/")[2] for found in plain.of_type(f"{service}/queueServices/queues")}
-    assert containers - {"app-package"} == set(Container)
-    assert queues == {name for queue in Queue for name in (queue, f"{queue}-poison")}
+    def test_storage_is_there_before_the_app_asks_for_it(self, public: Snapshot) -> None:
+        service = "Microsoft.Storage/storageAccounts"
+        containers = {found.name.rpartition("/")[2] for found in public.of_type(f"{service}/blobServices/containers")}
+        queues = {found.name.rpartition("/")[2] for found in public.of_type(f"{service}/queueServices/queues")}
+        assert containers - {"app-package"} >= set(Container)
+        assert queues >= {name for queue in Queue for name in (queue, f"{queue}-poison")}

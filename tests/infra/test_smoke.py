@@ -10,8 +10,9 @@ from typing import override
 
 import pytest
 
-from tests.infra.bicep import INFRA
+from sandbox.processes import ROOT
 
+INFRA = ROOT / "infra"
 EXPECTED = (INFRA / "functions.txt").read_text().split()
 
 
@@ -63,17 +64,24 @@ def test_a_whole_and_well_app_passes(tmp_path: Path, site: str) -> None:
 def test_a_missing_function_fails_by_name(tmp_path: Path, site: str) -> None:
     done = smoke(tmp_path, site, [name for name in EXPECTED if name != "sweep"])
     assert done.returncode == 1
-    assert "missing: sweep" in done.stdout
+    assert done.stdout == "missing: sweep\n"
 
 
 def test_so_does_one_that_nobody_expects(tmp_path: Path, site: str) -> None:
     done = smoke(tmp_path, site, [*EXPECTED, "stray"])
     assert done.returncode == 1
-    assert "unexpected: stray" in done.stdout
+    assert done.stdout == "unexpected: stray\n"
 
 
 @pytest.mark.parametrize("site", [HTTPStatus.SERVICE_UNAVAILABLE], indirect=True)
 def test_so_does_an_app_that_is_not_well(tmp_path: Path, site: str) -> None:
     done = smoke(tmp_path, site, EXPECTED)
     assert done.returncode == 1
-    assert "/api/health/details says why" in done.stderr
+    assert done.stdout == f"health: the app is not well; with the function key, {site}/api/health/details says why\n"
+
+
+@pytest.mark.parametrize("site", [HTTPStatus.FORBIDDEN], indirect=True)
+def test_so_does_one_that_does_not_let_this_machine_in(tmp_path: Path, site: str) -> None:
+    done = smoke(tmp_path, site, EXPECTED)
+    assert done.returncode == 1
+    assert done.stdout.startswith(f"health: {site} does not let this machine in")

@@ -9,13 +9,14 @@ from dataclasses import dataclass, field, replace
 import pytest
 
 from sandbox.avepoint.faults import Rule
-from shared.opus.assembly import dates_of, opus_of
-from shared.opus.client import Opus
-from shared.opus.documents import Evidence
-from shared.opus.inputs import DestroyInput, SubmitInput
-from shared.opus.operations import Call, Operations, Progress
+from shared.azure.storage import Container, Queue
+from shared.opus.client.client import Opus
+from shared.opus.evidence.documents import Evidence
+from shared.opus.intake.inputs import DestroyInput, SubmitInput
+from shared.opus.operations.assembly import dates_of, opus_of, tools_of
+from shared.opus.operations.operations import Call, Operations
+from shared.opus.operations.progress import OperationProgress
 from shared.services import Services
-from shared.storage import Container, Queue
 from tests.conftest import Clock, Simulator
 
 CONNECTION = "b4bbdbbd-cf2d-5c44-939b-be86bc688035"
@@ -44,15 +45,8 @@ class Bench:
 
     def operations_with(self, opus: Opus) -> Operations:
         """Operations that use ``opus``."""
-        return Operations(
-            self.services.storage,
-            opus,
-            settings=self.services.settings,
-            dates=dates_of(self.services.settings),
-            clock=self.clock,
-            sleep=self._sleep,
-            random=lambda: 0.5,
-        )
+        tools = replace(tools_of(self.services, opus), clock=self.clock, sleep=self._sleep, random=lambda: 0.5)
+        return Operations(tools, settings=self.services.settings, dates=dates_of(self.services.settings))
 
     async def _sleep(self, seconds: float) -> None:
         self.slept.append(seconds)
@@ -70,10 +64,10 @@ class Bench:
 
         await until(struck)
 
-    async def submit(self, body: SubmitInput, *, key: str | None = "key-1") -> Progress:
+    async def submit(self, body: SubmitInput, *, key: str | None = "key-1") -> OperationProgress:
         return await self.operations.submit(call(key), CONNECTION, body)
 
-    async def destroy(self, body: DestroyInput, *, key: str | None = "key-1") -> Progress:
+    async def destroy(self, body: DestroyInput, *, key: str | None = "key-1") -> OperationProgress:
         return await self.operations.destroy(call(key), body)
 
     async def fill(self, count: int) -> list[str]:
@@ -98,7 +92,7 @@ class Bench:
 
     async def pokes(self) -> list[str]:
         """The operations that the queue was asked to look at."""
-        client = self.services.storage._queues.get_queue_client(Queue.OPERATIONS)  # noqa: SLF001 - the app only writes to queues
+        client = self.services.storage._queue(Queue.OPERATIONS)  # noqa: SLF001 - the app only writes to queues
         return [
             json.loads(base64.b64decode(message.content))["operationId"]
             for message in await client.peek_messages(max_messages=32)
@@ -106,7 +100,7 @@ class Bench:
 
     async def lose_messages(self) -> None:
         """Lose everything that is on the queue."""
-        await self.services.storage._queues.get_queue_client(Queue.OPERATIONS).clear_messages()  # noqa: SLF001 - the app never clears a queue
+        await self.services.storage._queue(Queue.OPERATIONS).clear_messages()  # noqa: SLF001 - the app never clears a queue
 
     async def paths(self, container: Container = Container.OPERATIONS) -> list[str]:
         """Everything that is stored."""
@@ -121,9 +115,9 @@ class Bench:
             found.append(Evidence.from_json(stored.data))
         return found
 
-    async def finish(self, operation_id: str) -> Progress:
+    async def finish(self, operation_id: str) -> OperationProgress:
         """Be the queue until the operation is finished."""
-        for _ in range(20):
+        for _ in range(60):
             await self.operations.run(operation_id)
             progress = await self.operations.get(operation_id)
             assert progress is not None

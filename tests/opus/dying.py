@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from typing import override
 
 from shared.avepoint.opus import ConflictOption, Record
-from shared.opus.assembly import dates_of
-from shared.opus.client import Opus, opus_api
-from shared.opus.operations import Operations
-from shared.opus.verdicts import Verdict
+from shared.opus.client.client import Opus, opus_api
+from shared.opus.client.verdicts import CallVerdict
+from shared.opus.operations.assembly import dates_of
+from shared.opus.operations.operations import Operations
 from tests.opus.conftest import Bench
 
 
@@ -22,13 +22,13 @@ class DyingOpus(Opus):
     executes = False
 
     @override
-    async def submit(self, connection: str, conflict_option: ConflictOption, records: Sequence[Record]) -> Verdict:
+    async def submit(self, connection: str, conflict_option: ConflictOption, records: Sequence[Record]) -> CallVerdict:
         if self.executes:
             await super().submit(connection, conflict_option, records)
         raise self.error
 
     @override
-    async def destroy(self, ids: Sequence[str]) -> Verdict:
+    async def destroy(self, ids: Sequence[str]) -> CallVerdict:
         if self.executes:
             await super().destroy(ids)
         raise self.error

@@ -15,18 +15,18 @@ import azure.functions as func
 import httpx
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from functions import opus
+from functions import operations, opus
 from sandbox.avepoint import AvePoint
 from sandbox.avepoint.app import create_app
 from sandbox.avepoint.faults import NO_FAULT, Faults, Rule
+from sandbox.memory_storage import MemoryStorage, Message
 from sandbox.stack import app_settings
+from shared.azure.storage import Container, Queue
 from shared.errors import AppError, StorageUnavailable
-from shared.opus.ledger import OPEN
-from shared.opus.sweep import sweep_operations
+from shared.opus.ledger.marks import OPEN
+from shared.opus.operations.sweep import sweep_operations
 from shared.services import Services
 from shared.settings import load_settings
-from shared.storage import Container, Queue
-from tests.faults.memory import MemoryStorage, Message
 from tests.faults.points import Killed, Point
 from tests.faults.process import Errand, Process
 from tests.loopback import Loopback
@@ -121,7 +121,7 @@ class World:
         self.avepoint.change({"latencyMs": 120})
         self.avepoint.faults = self.moods = Moods(self.dice)
         self.storage = MemoryStorage(clock)
-        self.wire = Loopback(_cuttable(create_app(self.avepoint)))
+        self.http = Loopback(_cuttable(create_app(self.avepoint)))
         environ = app_settings(avepoint_url=ORIGIN, storage="UseDevelopmentStorage=true")
         own = {"AVEPOINT_CLIENT_SECRET": "s", "OPUS_DESTROY_ENABLED": "true", "THROTTLE_REQUESTS": "1000000"}
         self.settings = load_settings(environ | own)
@@ -136,7 +136,7 @@ class World:
         await asyncio.gather(*tasks, return_exceptions=True)
         if self._process:
             await self._process.close()
-        await self.wire.close()
+        await self.http.close()
 
     async def run[T](self, errand: Errand[T]) -> T:
         """Let the process that is alive do an errand.
@@ -172,14 +172,14 @@ class World:
                 await asyncio.sleep(60)
 
     def _started(self) -> Process:
-        return Process(self.settings, self.storage, self.wire, clock=clock, sleep=asyncio.sleep, fate=self._fate)
+        return Process(self.settings, self.storage, self.http, clock=clock, sleep=asyncio.sleep, fate=self._fate)
 
     async def _fate(self, point: Point) -> None:
         if self.dice.random() < 0.2:
             await asyncio.sleep(0.02)
         if self.dice.random() < self.deadly:
             raise Killed
-        if point.verb in {"read", "create", "replace", "delete", "poke"} and self.dice.random() < self.flaky:
+        if point.verb in {"read", "create", "replace", "delete", "enqueue"} and self.dice.random() < self.flaky:
             raise StorageUnavailable("Azure Storage answered 503")
 
     async def _listen(self) -> None:
@@ -286,14 +286,14 @@ def request(method: str, path: str, content: bytes, headers: Mapping[str, str]) 
         case ["opus", "records", "destroy"]:
             handler, route = opus.destroy_records, {}
         case ["operations", operation, "poll"]:
-            handler, route = opus.poll_operation, {"operationId": operation}
+            handler, route = operations.poll_operation, {"operationId": operation}
         case ["operations", operation]:
-            handler, route = opus.get_operation, {"operationId": operation}
+            handler, route = operations.get_operation, {"operationId": operation}
         case _:
             raise AssertionError(path)
     params = dict(parse_qsl(parts.query))
     made = func.HttpRequest(
-        method, f"{HOST}{parts.path}", headers=headers, params=params, route_params=route, body=content
+        method, f"{HOST}{parts.path}?{parts.query}", headers=headers, params=params, route_params=route, body=content
     )
     return handler, made
 

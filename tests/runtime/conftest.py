@@ -1,17 +1,24 @@
 """The app in Microsoft's own Functions runtime, on real sockets."""
 
 import asyncio
+import json
 import os
 from collections.abc import AsyncIterator
 
 import httpx
 import pytest
 
+from functions.http.auth import ROLES
 from sandbox.azurite import Azurite
 from sandbox.host.process import RunningHost, running_host
 from tests.conftest import Simulator, app_settings
 
 POLL_SECONDS = 0.2
+
+
+def own_key(function: str) -> str:
+    """The key that the host gives to nobody but the callers of one function."""
+    return f"key-of-{function}"
 
 
 @pytest.fixture(scope="package")
@@ -20,6 +27,7 @@ async def host(
 ) -> AsyncIterator[RunningHost]:
     """The app, hosted; it shares Azurite with all other tests, and so must not outlive the tests of this package."""
     environ = {**os.environ, **app_settings(azurite, simulator), "OPUS_DESTROY_ENABLED": "true"}
+    environ["SANDBOX_FUNCTION_KEYS"] = json.dumps({name: own_key(name) for name in ROLES})
     async with running_host(log=tmp_path_factory.mktemp("host") / "host.log", env=environ) as running:
         yield running
 

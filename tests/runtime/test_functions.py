@@ -16,6 +16,8 @@ QUEUES = {
     "harvest_slice_poison": "harvest-slices-poison",
     "run_operation": "opus-operations",
     "run_operation_poison": "opus-operations-poison",
+    "build_table": "table-builds",
+    "build_table_poison": "table-builds-poison",
 }
 ROUTES = {
     "start_harvest": ("POST", "harvests"),
@@ -24,6 +26,16 @@ ROUTES = {
     "resume_run": ("POST", "runs/{runId}/resume"),
     "cancel_run": ("POST", "runs/{runId}/cancel"),
     "list_datasets": ("GET", "datasets"),
+    "list_items": ("GET", "datasets/{source}/{dataset}/items"),
+    "list_changes": ("GET", "datasets/{source}/{dataset}/changes"),
+    "list_snapshots": ("GET", "datasets/{source}/{dataset}/snapshots"),
+    "get_schema": ("GET", "datasets/{source}/{dataset}/schema"),
+    "get_history": ("GET", "datasets/{source}/{dataset}/history"),
+    "list_reports": ("GET", "reports"),
+    "get_report": ("GET", "reports/{report}"),
+    "on_snapshot": ("GET", "triggers/snapshots"),
+    "on_change": ("GET", "triggers/changes"),
+    "rebuild_table": ("POST", "datasets/{source}/{dataset}/rebuild"),
     "get_latest": ("GET", "datasets/{source}/{dataset}/latest"),
     "submit_records": ("POST", "opus/connections/{opusConnectionId}/records"),
     "list_due_records": ("GET", "opus/connections/{opusConnectionId}/records/due"),
@@ -32,9 +44,16 @@ ROUTES = {
     "get_operation": ("GET", "operations/{operationId}"),
     "poll_operation": ("GET", "operations/{operationId}/poll"),
     "resolve_operation": ("POST", "operations/{operationId}/resolve"),
+    "cancel_operation": ("POST", "operations/{operationId}/cancel"),
+    "get_openapi": ("GET", "openapi.json"),
+    "status_page": ("GET", "status"),
+    "status_file": ("GET", "status/{file}"),
     "health": ("GET", "health"),
     "health_details": ("GET", "health/details"),
 }
+
+PROBED = {"health", "status_page", "status_file"}
+ANONYMOUS = {*PROBED, "poll_operation"}
 
 type Trigger = dict[str, object]
 
@@ -71,5 +90,6 @@ def test_workers_listen_on_their_queue(triggers: dict[str, Trigger], name: str, 
 def test_routes_take_one_method_and_a_key(triggers: dict[str, Trigger], name: str, route: tuple[str, str]) -> None:
     trigger = triggers[name]
     method, path = route
-    assert (trigger["type"], trigger["methods"], trigger["route"]) == ("httpTrigger", [method], path)
-    assert str(trigger["authLevel"]).lower() == ("anonymous" if name in {"health", "poll_operation"} else "function")
+    methods = [method, "HEAD"] if name in PROBED else [method]
+    assert (trigger["type"], trigger["methods"], trigger["route"]) == ("httpTrigger", methods, path)
+    assert str(trigger["authLevel"]).lower() == ("anonymous" if name in ANONYMOUS else "function")

@@ -7,8 +7,8 @@ import httpx
 import pytest
 
 from sandbox.host.process import RunningHost
+from shared.azure.storage import Container
 from shared.services import Services
-from shared.storage import Container
 from tests.conftest import Simulator
 from tests.runtime.conftest import ended
 

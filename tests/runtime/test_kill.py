@@ -19,6 +19,8 @@ from tests.conftest import Simulator, app_settings
 from tests.harvest.conftest import latest_manifest, lines
 from tests.runtime.conftest import ended
 
+pytestmark = pytest.mark.slow
+
 POWERAPPS = "/smp/powerplatform/powerapps"
 PAGES = 40
 

@@ -13,7 +13,7 @@ from sandbox.avepoint.identity import Identity
 from sandbox.azurite import Azurite
 from sandbox.stack import app_settings
 from sandbox.vault import ClientCertificate, Running, client_certificate, vault
-from shared.azure import QUICK
+from shared.azure.identity import QUICK
 from shared.doctor import Check, examine
 from shared.services import Services, open_services
 from shared.settings import load_settings

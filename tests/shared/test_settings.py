@@ -1,14 +1,20 @@
 import json
+import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from shared.avepoint.platform import DATA_CENTERS
 from shared.errors import Misconfigured
+from shared.schedule import Schedule
 from shared.settings import Settings, load_settings
+from tests.recordings import recorded
 
 ROOT = Path(__file__).parents[2]
 
+# What the host takes and the app does not: several spaces between fields, and ranges that run backwards.
+STRICTER = re.compile(r"\S  +\S|17-9|50-10|11-2|FRI-MON|SAT-SUN|4-2|31-1")
 VALID = {
     "AVEPOINT_DATA_CENTER": "we",
     "AVEPOINT_CLIENT_ID": "client",
@@ -51,18 +57,20 @@ def test_a_setting_that_is_missing_is_named(name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "value", "complaint"),
     [
-        ("AVEPOINT_DATA_CENTER", "moon", "is no data centre; known are au, sg"),
+        ("AVEPOINT_DATA_CENTER", "moon", "is not a data centre; known are au, sg"),
         ("AVEPOINT_GRAPH_URL", "graph.example", "an absolute URL"),
-        ("AVEPOINT_GRAPH_URL", "http://graph.example", "https is wanted"),
+        ("AVEPOINT_GRAPH_URL", "http://graph.example", "must be https"),
         ("AVEPOINT_GRAPH_URL", "https://user@graph.example", "without user"),
         ("AVEPOINT_ENPOWER_URL", "https://graph.example", "does not end in /smp"),
         ("HARVEST_GRAPH_SCHEDULE", "0 2 * * *", "six fields"),
-        ("HARVEST_GRAPH_SCHEDULE", "0 0 25 * * *", "no valid NCRONTAB"),
+        ("HARVEST_GRAPH_SCHEDULE", "0 0 25 * * *", "'25' is no hour: use a number from 0 to 23"),
+        ("HARVEST_ENPOWER_SCHEDULE", "0 0 22-2 * * *", "'22-2' of the hour does not end above its start"),
+        ("SWEEP_SCHEDULE", "0 0 0 30 2 *", "never comes"),
         ("HARVEST_PAGE_SIZE", "0", "greater than or equal to 1"),
         ("HARVEST_PAGE_SIZE", "many", "valid integer"),
         ("HARVEST_SLICE_SECONDS", "3600", "less than or equal to 480"),
-        ("HARVEST_TENANTS", "good, ../bad", "'../bad' is no tenant id"),
-        ("OPUS_TIME_ZONE", "Mars/Olympus", "no IANA time zone"),
+        ("HARVEST_TENANTS", "good, ../bad", "'../bad' is not a tenant id"),
+        ("OPUS_TIME_ZONE", "Mars/Olympus", "not an IANA time zone"),
         ("OPUS_DESTROY_ENABLED", "perhaps", "valid boolean"),
         ("THROTTLE_RESERVED_PERCENT", "100", "less than 100"),
         ("AUTH_MODE", "none", "'key' or 'entra'"),
@@ -74,9 +82,145 @@ def test_a_setting_that_is_wrong_is_named(name: str, value: str, complaint: str)
     assert complaint in found[name]
 
 
+@pytest.mark.parametrize("case", recorded("host/ncrontab"), ids=lambda case: repr(case["expression"]))
+def test_a_schedule_that_the_host_refuses_or_that_never_comes_is_named(case: dict[str, Any]) -> None:
+    environ = VALID | {"HARVEST_GRAPH_SCHEDULE": case["expression"]}
+    if case["kind"] != "six" or case["never"]:
+        assert list(faults(environ)) == ["HARVEST_GRAPH_SCHEDULE"]
+    elif not STRICTER.search(case["expression"]):
+        assert load_settings(environ).schedule("graph") == Schedule.parse(case["expression"])
+
+
 def test_all_faults_are_named_at_once() -> None:
     assert faults({}).keys() >= VALID.keys() - {"AVEPOINT_CLIENT_SECRET", "INVENTORY_STORAGE"}
     assert faults(VALID | {"AUTH_MODE": "x", "OPUS_API": "y"}).keys() == {"AUTH_MODE", "OPUS_API"}
+
+
+def test_faults_of_one_setting_and_of_several_together_are_named_in_one_look() -> None:
+    wrong = {
+        "AVEPOINT_GRAPH_URL": "nowhere",
+        "AVEPOINT_ENPOWER_URL": "https://graph.example",
+        "HARVEST_PAGE_SIZE": "many",
+        "OPUS_API": "connector",
+        "OPUS_DESTROY_ENABLE": "true",
+    }
+    environ = {name: value for name, value in (VALID | wrong).items() if name != "AVEPOINT_CLIENT_SECRET"}
+    assert faults(environ).keys() == {
+        "AVEPOINT_GRAPH_URL",
+        "AVEPOINT_ENPOWER_URL",
+        "HARVEST_PAGE_SIZE",
+        "OPUS_DESTROY_ENABLE",
+        "AVEPOINT_CLIENT_SECRET",
+        "OPUS_DISPOSE_PATH",
+        "AVEPOINT_OPUS_URL",
+    }
+
+
+@pytest.mark.parametrize("name", ["KEY_VAULT_URL", "INVENTORY_STORAGE__blobServiceUri", "AVEPOINT_DATA_CENTER"])
+def test_a_fault_is_not_followed_by_what_only_it_makes_look_wrong(name: str) -> None:
+    vault = (
+        VALID
+        | VAULT
+        | {
+            "INVENTORY_STORAGE__blobServiceUri": "https://a.blob.core.windows.net",
+            "INVENTORY_STORAGE__queueServiceUri": "https://a.queue.core.windows.net",
+        }
+    )
+    environ = {key: value for key, value in vault.items() if key not in {"AVEPOINT_CLIENT_SECRET", "INVENTORY_STORAGE"}}
+    assert faults(environ | {name: "ftp://nowhere"}).keys() == {name}
+
+
+@pytest.mark.parametrize(
+    ("name", "closest"),
+    [
+        ("OPUS_DESTROY_ENABLE", "OPUS_DESTROY_ENABLED"),
+        ("HARVEST_GRAPH_DATASET", "HARVEST_GRAPH_DATASETS"),
+        ("Opus_Destroy_Enabled", "OPUS_DESTROY_ENABLED"),
+        ("TABLES_STORAGE__queueServiceUri", "TABLES_STORAGE"),
+        ("VERIFY_DAY", "VERIFY_DAYS"),
+    ],
+)
+def test_a_misspelt_name_is_named_with_the_closest(name: str, closest: str) -> None:
+    with pytest.raises(Misconfigured) as caught:
+        load_settings(VALID | {name: "true"})
+    (problem,) = caught.value.problems
+    assert problem.setting == name
+    assert closest in problem.remedy
+
+
+def test_names_of_others_are_theirs() -> None:
+    assert settings(WEBSITE_SITE_NAME="a", AzureWebJobsStorage="b", OPUSX="c", INVENTORY="d") == settings()
+
+
+def test_the_placeholders_of_the_sample_are_named() -> None:
+    sample = json.loads((ROOT / "local.settings.sample.json").read_text())["Values"]
+    assert faults(sample).keys() == {"AVEPOINT_CLIENT_ID", "AVEPOINT_CLIENT_SECRET"}
+
+
+def test_a_client_id_has_no_blanks() -> None:
+    assert faults(VALID | {"AVEPOINT_CLIENT_ID": "the client id of your app"}).keys() == {"AVEPOINT_CLIENT_ID"}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("TABLES_DATASETS", "enpower-powerapps"),
+        ("TABLES_DATASETS", "none,graph/*"),
+        ("TABLES_HIDE_FIELDS", "persnal"),
+        ("PUBLIC_URL", "https://a.example/api"),
+        ("PUBLIC_URL", "a.example"),
+        ("OPUS_SETTLE_SECONDS", "0"),
+        ("OPUS_SUBMIT_HOURS", "0"),
+        ("VERIFY_DAYS", "-1"),
+        ("VERIFY_DAYS", "nan"),
+        ("HARVEST_RUN_HOURS", "inf"),
+        ("HARVEST_WINDOW_DAYS", "1e9"),
+        ("HARVEST_OPEN_DAYS", "1e300"),
+        ("HARVEST_WINDOW_LAG_MINUTES", "nan"),
+        ("HARVEST_WINDOW_OVERLAP_MINUTES", "1e12"),
+        ("HARVEST_PART_SECONDS", "nan"),
+        ("OPUS_SETTLE_SECONDS", "nan"),
+        ("TABLES_KEEP_DAYS", "1e9"),
+        ("TABLES_CHANGES_DAYS", "inf"),
+        ("THROTTLE_WINDOW_SECONDS", "1e-9"),
+        ("THROTTLE_RESERVED_PERCENT", "nan"),
+        ("TABLES_DATASETS", "graph/enpower-powerap"),
+        ("TABLES_DATASETS", ","),
+        ("TABLES_HIDE_FIELDS", " , "),
+        ("AVEPOINT_GRAPH_URL", "https://graph.example:"),
+        ("AVEPOINT_GRAPH_URL", "https://graph%2Eexample"),
+        ("TABLES_DATASETS", "*,!graph/enpower-powerap"),
+        ("TABLES_HIDE_FIELDS", "*email*"),
+        ("TABLES_HIDE_FIELDS", "enpower-powerapps.owner"),
+        ("TABLES_HIDE_FIELDS", "graph/enpower-powerap.owner"),
+        ("TABLES_HIDE_FIELDS", "graph/enpower-powerapps."),
+        ("OPUS_DATE_FORMAT", "MM/dd/yyyy"),
+        ("OPUS_DATE_FORMAT", "%Y-%m"),
+        ("OPUS_DATE_FORMAT", "%H:%M"),
+        ("OPUS_DATE_FORMAT", "%Y-%m-%d %Q"),
+        ("OPUS_DISPOSE_PATH", "https://opus.example/dispose"),
+        ("OPUS_DISPOSE_PATH", "api/dispose?x=1"),
+        ("OPUS_DISPOSE_PATH", "api/../dispose"),
+        ("AVEPOINT_IDENTITY_URL", "https://identity.example/connect/token"),
+        ("AVEPOINT_GRAPH_URL", "https://graph.example?"),
+        ("AVEPOINT_GRAPH_URL", "https://graph.example "),
+        ("AVEPOINT_GRAPH_URL", "https://graph .example"),
+        ("AVEPOINT_GRAPH_URL", "https://graph.example:x"),
+        ("AVEPOINT_GRAPH_URL", "https://graph.example:99999"),
+        ("AVEPOINT_OPUS_URL", "https://<your-gateway>"),
+        ("KEY_VAULT_URL", "https://vault.vault.azure.net/secrets/name"),
+        ("INVENTORY_STORAGE__blobServiceUri", "https://{account}.blob.core.windows.net"),
+        ("AVEPOINT_CLIENT_SECRET", "@Microsoft.KeyVault(SecretUri=https://v.vault.azure.net/secrets/s)"),
+        ("OPUS_TIME_ZONE", "."),
+        ("OPUS_TIME_ZONE", "Europe"),
+    ],
+)
+def test_what_could_not_be_meant_is_refused(name: str, value: str) -> None:
+    assert faults(VALID | {name: value}).keys() == {name}
+
+
+def test_tables_are_switched_off_with_a_word() -> None:
+    assert (settings(TABLES_DATASETS="none").tables_datasets, settings().tables_datasets) == ((), ("*",))
 
 
 def test_a_value_is_never_repeated_where_it_may_be_secret() -> None:
@@ -168,6 +312,16 @@ class TestCredentials:
     def test_a_registration_of_its_own_needs_a_proof_of_its_own(self) -> None:
         assert list(faults(VALID | {"OPUS_CLIENT_ID": "opus"})) == ["OPUS_CLIENT_SECRET"]
 
+    @pytest.mark.parametrize("prefix", ["OPUS", "ELEMENTS"])
+    @pytest.mark.parametrize("proof", ["CLIENT_SECRET_NAME", "CERTIFICATE_NAME", "CLIENT_SECRET"])
+    def test_a_proof_without_the_registration_it_belongs_to_is_named(self, prefix: str, proof: str) -> None:
+        environ = VALID | VAULT | {f"{prefix}_{proof}": "other-one"}
+        assert faults(environ).keys() == {f"{prefix}_CLIENT_ID"}
+
+    @pytest.mark.parametrize("name", ["https://vault.vault.azure.net/secrets/mine", "my_secret", "a/b", "x" * 128])
+    def test_a_name_in_the_vault_is_not_a_url(self, name: str) -> None:
+        assert faults(VALID | VAULT | {"AVEPOINT_CLIENT_SECRET_NAME": name}).keys() == {"AVEPOINT_CLIENT_SECRET_NAME"}
+
     def test_in_a_vault_the_secret_has_a_name(self) -> None:
         assert settings(**VAULT).credential("avepoint").secret_name == "avepoint-client-secret"
         named = settings(**VAULT, AVEPOINT_CLIENT_SECRET_NAME="mine")
@@ -188,4 +342,34 @@ def test_the_sample_settings_are_settings_of_the_app() -> None:
     known = {field.alias for field in Settings.model_fields.values()}
     host = {"FUNCTIONS_WORKER_RUNTIME", "AzureWebJobsStorage"}
     assert sample.keys() - host <= known
-    load_settings(sample)
+    load_settings(sample | {"AVEPOINT_CLIENT_ID": "client", "AVEPOINT_CLIENT_SECRET": "secret"})
+
+
+ODD = [
+    "0",
+    "-1",
+    "nan",
+    "1e999",
+    "9" * 5000,
+    "\u0661",
+    "%",
+    "%%Y",
+    "[",
+    "[!",
+    "../x",
+    "/etc",
+    ",",
+    "https://[",
+    "x" * 5000,
+    "{x}",
+]
+
+
+@pytest.mark.parametrize("name", [field.alias for field in Settings.model_fields.values()])
+def test_whatever_a_setting_says_it_is_taken_or_named(name: str) -> None:
+    for value in ODD:
+        try:
+            load_settings(VALID | {name: value})
+        except Misconfigured as error:
+            assert all(problem.remedy for problem in error.problems)  # noqa: PT017 - either of the two is right
+            assert len(str(error)) < 20_000  # noqa: PT017 - as above

@@ -2,8 +2,6 @@
 
 import pytest
 
-from sandbox.avepoint import Settings
-
 from .conftest import Service
 from .documented import DOCUMENTED, LISTS
 from .walking import NO_PARENTS, dig, parsed, question, read, walk
@@ -88,11 +86,6 @@ async def test_too_large_a_page_can_be_cut_down(service: Service) -> None:
     asked = question(service, "elements-v3-customers", size=1000)
     page = read("elements-v3-customers", await asked.ask(service))
     assert (len(page.items), page.total) == (100, 250)
-
-
-def test_every_switch_is_described() -> None:
-    text = Settings.__doc__ or ""
-    assert {name for name in Settings.model_fields if f"`{name}`" not in text} == set()
 
 
 async def test_settings_are_shown_as_they_are_set(service: Service) -> None:

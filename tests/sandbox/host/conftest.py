@@ -61,9 +61,9 @@ def write_app(path: Path, source: str, host_json: dict[str, object] | None = Non
     return App(path)
 
 
-async def until(condition: Callable[[], bool | Awaitable[bool]]) -> None:
-    """Wait until the condition holds, at most 15 seconds."""
-    async with asyncio.timeout(15):
+async def until(condition: Callable[[], bool | Awaitable[bool]], *, within: float = 15) -> None:
+    """Wait until the condition holds, at most so many seconds."""
+    async with asyncio.timeout(within):
         while True:
             met = condition()
             if await met if isawaitable(met) else met:

@@ -12,15 +12,23 @@ from tests.sandbox.host.conftest import App, write_app
 APP = """
 import base64
 
-@app.route("things/{id:guid}", methods=["GET", "POST"])
+@app.route("things/{id}", methods=["GET", "POST"])
 async def echo(req: func.HttpRequest) -> func.HttpResponse:
     seen = {"method": req.method, "url": req.url, "route": dict(req.route_params), "query": dict(req.params),
             "headers": dict(req.headers), "body": base64.b64encode(req.get_body()).decode()}
     return func.HttpResponse(json.dumps(seen), mimetype="application/json")
 
 @app.route("things/special")
-async def special(req: func.HttpRequest) -> str:
+async def a_special_one(req: func.HttpRequest) -> str:
     return "special"
+
+@app.route("things/{id}/more")
+async def more(req: func.HttpRequest) -> str:
+    return "more"
+
+@app.route("things/special/more")
+async def more_special(req: func.HttpRequest) -> str:
+    return "more special"
 
 @app.route("things/{id}", methods=["DELETE"])
 async def remove(req: func.HttpRequest) -> func.HttpResponse:
@@ -103,7 +111,7 @@ async def test_the_answer_leaves_as_the_function_gave_it(client: httpx.AsyncClie
         ("DELETE", "/v1/things/1", 204),
         ("PUT", "/v1/things/1", 404),
         ("GET", "/v1/things", 404),
-        ("GET", "/v1/things/1/more", 404),
+        ("GET", "/v1/things/1/less", 404),
         ("GET", "/api/things/1", 404),
         ("GET", "/", 404),
     ],
@@ -114,8 +122,9 @@ async def test_unknown_routes_and_other_methods_are_not_found(
     assert (await client.request(method, path, headers=KEY)).status_code == status
 
 
-async def test_a_literal_segment_wins_over_a_parameter(client: httpx.AsyncClient) -> None:
+async def test_the_function_that_comes_first_in_the_alphabet_answers(client: httpx.AsyncClient) -> None:
     assert (await client.get("/v1/things/special", headers=KEY)).text == "special"
+    assert (await client.get("/v1/things/special/more", headers=KEY)).text == "more"
 
 
 async def test_the_invocation_context_is_passed(client: httpx.AsyncClient) -> None:
@@ -161,6 +170,17 @@ async def test_admin_routes_need_the_key(client: httpx.AsyncClient, path: str) -
 
 async def test_the_functions_are_listed_with_bindings_and_url(client: httpx.AsyncClient, host: RunningHost) -> None:
     listed = {function["name"]: function for function in (await client.get("/admin/functions?code=k")).json()}
-    assert set(listed) == {"echo", "special", "remove", "open_and_sync", "teapot", "crash", "stuck", "context"}
-    assert listed["echo"]["invoke_url_template"] == f"{host.url}/v1/things/{{id:guid}}"
+    assert set(listed) == {
+        "echo",
+        "a_special_one",
+        "more",
+        "more_special",
+        "remove",
+        "open_and_sync",
+        "teapot",
+        "crash",
+        "stuck",
+        "context",
+    }
+    assert listed["echo"]["invoke_url_template"] == f"{host.url}/v1/things/{{id}}"
     assert listed["echo"]["config"]["bindings"][0]["methods"] == ["GET", "POST"]

@@ -22,6 +22,20 @@ async def work(message: func.QueueMessage) -> None:
     await asyncio.sleep(float(os.environ["WORK_SECONDS"]))
     record(event="end", attempt=message.dequeue_count)
 
+@app.queue_trigger("message", "%QUEUE%-stuck", "STORE")
+async def stuck(message: func.QueueMessage) -> None:
+    if message.dequeue_count > 1:
+        record(event="again", function="stuck")
+        return
+    for _ in range(80):
+        record(event="still writing")
+        await asyncio.sleep(0.05)
+
+@app.queue_trigger("message", "%QUEUE%-beside", "STORE")
+async def beside(message: func.QueueMessage) -> None:
+    record(event="again" if message.dequeue_count > 1 else "beside", function="beside")
+    await asyncio.sleep(0 if message.dequeue_count > 1 else 60)
+
 @app.route("wait")
 async def wait(req: func.HttpRequest) -> str:
     record(event="asked")
@@ -38,7 +52,7 @@ def app(tmp_path: Path) -> App:
 @pytest.fixture
 async def queue(storage: Azurite, request: pytest.FixtureRequest) -> QueueClient:
     """A queue of this test's own, with one message in it."""
-    name = str(request.node.name).replace("_", "-")[:63].rstrip("-")
+    name = str(request.node.name).replace("_", "-")[:50].rstrip("-")
     policy = TextBase64EncodePolicy()
     client = QueueClient.from_connection_string(storage.connection_string, name, message_encode_policy=policy)
     await client.create_queue()
@@ -80,6 +94,30 @@ async def test_sigterm_lets_work_finish_and_takes_no_more(app: App, storage: Azu
         assert await stopping == 0
         assert len(app.records(event="begin")) == len(app.records(event="end")) == 1
         assert [message.content async for message in queue.receive_messages()] == ["dG9vIGxhdGU="]
+
+
+async def test_a_function_past_its_time_writes_on_while_its_message_is_taken_again_and_its_neighbours_fail(
+    tmp_path: Path, storage: Azurite, queue: QueueClient
+) -> None:
+    queues = {"maxDequeueCount": 3, "visibilityTimeout": "00:00:01"}
+    app = write_app(tmp_path, APP, {"functionTimeout": "00:00:02", "extensions": {"queues": queues}})
+    env = settings(app, storage, queue, seconds=0)
+    async with queue, running_host(app=app.path, env=env, log=app.log) as host, httpx.AsyncClient() as client:
+        for name in ("stuck", "beside"):
+            another = QueueClient.from_connection_string(storage.connection_string, f"{queue.queue_name}-{name}")
+            async with another:
+                await another.create_queue()
+                await another.send_message("eA==")
+            await app.recorded(event="still writing")
+        await app.recorded(event="beside")
+        assert (await client.get(f"{host.url}/api/wait?code=k")).text == "answered"
+        again = await app.recorded(2, event="again")
+        written = len(app.records(event="still writing"))
+        await app.recorded(written + 1, event="still writing")
+    assert {entry["function"] for entry in again} == {"stuck", "beside"}
+    log = host.process.output()
+    assert "'Functions.stuck'" in log.partition("ran longer than functionTimeout")[0].splitlines()[-1]
+    assert "'Functions.beside'" in log.partition("is lost with its worker")[0].splitlines()[-1]
 
 
 async def test_what_outlasts_the_drain_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from sandbox.host.errors import StartError
-from sandbox.host.settings import Connection, HostJson, connection, invisibility_seconds, resolve
+from sandbox.host.settings import Connection, HostJson, azure_pace, connection, host_id, invisibility_seconds, resolve
 from sandbox.processes import ROOT
 
 
@@ -70,3 +70,15 @@ def test_a_wrong_invisibility_is_refused(text: str) -> None:
 def test_a_dequeued_message_is_hidden_for_ten_minutes_unless_told_otherwise() -> None:
     assert invisibility_seconds({}) == 600
     assert invisibility_seconds({"SANDBOX_INVISIBILITY_SECONDS": "2"}) == 2
+
+
+def test_the_pace_of_azure_is_kept_when_told_so() -> None:
+    assert [azure_pace({}), azure_pace({"SANDBOX_AZURE_PACE": "false"})] == [False, False]
+    assert azure_pace({"SANDBOX_AZURE_PACE": "true"})
+    with pytest.raises(StartError, match="SANDBOX_AZURE_PACE must be true or false, not 'yes'"):
+        azure_pace({"SANDBOX_AZURE_PACE": "yes"})
+
+
+def test_hosts_of_one_app_have_one_id_in_common(tmp_path: Path) -> None:
+    assert host_id({}, tmp_path) == host_id({}, tmp_path) != host_id({}, tmp_path / "other")
+    assert host_id({"AzureFunctionsWebHost__hostid": "mine"}, tmp_path) == "mine"

@@ -65,6 +65,9 @@ CASES = {
     "same name twice": Case(SAME_NAME, ("twin",)),
     "same route twice": Case(ROUTES, ("one", "other", "hings/{")),
     "bad schedule": Case(TIMER.format(schedule="0 0 2 * *"), ("nightly", "0 0 2 * *")),
+    "bad schedule setting": Case(
+        TIMER.format(schedule="%NIGHTLY%"), ("nightly", "setting NIGHTLY", "'L' is no day"), {"NIGHTLY": "0 0 2 L * *"}
+    ),
     "missing schedule setting": Case(TIMER.format(schedule="%NIGHTLY%"), ("nightly", "NIGHTLY")),
     "missing queue setting": Case(QUEUE, ("take", "QUEUE"), {"STORE": "UseDevelopmentStorage=true"}),
     "missing connection": Case(QUEUE, ("take", "STORE", "STORE__queueServiceUri"), {"QUEUE": "q"}),

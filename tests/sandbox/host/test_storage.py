@@ -4,8 +4,8 @@ import pytest
 from azure.storage.queue import AccountSasPermissions, ResourceTypes, generate_account_sas
 
 from sandbox.azurite import ACCOUNT, KEY, Azurite
+from sandbox.host.queues.storage import Queues, send
 from sandbox.host.runtime import Function
-from sandbox.host.storage import Queues, send
 
 BINDING = {"type": "queueTrigger", "name": "message", "queueName": "%Q%", "connection": "STORE"}
 FUNCTION = Function("take", "1", (BINDING,))

@@ -1,0 +1,1 @@
+"""Timer triggers, their status and their lock."""

@@ -1,0 +1,87 @@
+"""Reads pieces of evidence, and what there is to compare them with."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date, datetime, timedelta
+from functools import partial
+
+from shared.azure.bounded_map import bounded_map
+from shared.azure.documents import read_document
+from shared.azure.storage import Container, Storage
+from shared.opus.evidence.archive import CHAINS, head_path
+from shared.opus.evidence.documents import Declared, Head, Subject
+from shared.opus.evidence.findings import Known, SeenPiece
+from shared.opus.evidence.survey import Found, read_piece
+from shared.opus.ledger.store import OperationStore
+
+WRITTEN_WITHIN = timedelta(hours=1)
+"""How long the last piece of a chain may be missing: the sweep wakes an operation whose writer was stopped."""
+
+LEDGER_KEPT = timedelta(days=29)
+"""How long the ledger is sure to know its operations; it forgets them after 30 days."""
+
+
+async def read_heads(storage: Storage) -> list[Head]:
+    """Return the heads of all chains."""
+    paths = [path async for path in storage.list(Container.OPERATIONS, CHAINS)]
+    read = [await read_document(storage, Container.OPERATIONS, path, Head) for path in paths]
+    return [stored.value for stored in read if stored]
+
+
+async def read_pieces(storage: Storage, paths: Sequence[str]) -> dict[str, Found | None]:
+    """Return the evidence at these paths; ``None`` for what is missing or is not evidence."""
+    return dict(zip(paths, await bounded_map(partial(read_piece, storage), paths), strict=True))
+
+
+async def known_operations(store: OperationStore, ids: Iterable[str], *, caller: str | None = None) -> list[Known]:
+    """Return what the ledger knows of operations, one entry for each time they were taken up."""
+
+    async def known(operation_id: str) -> list[Known]:
+        opening = await store.opening(operation_id)
+        if opening is None or caller not in {None, opening.order.caller}:
+            return []
+        rounds = range((await store.state(opening)).value.round + 1)
+        results = [await store.result_of_round(operation_id, round_) for round_ in rounds]
+        subjects = [Subject.operation(opening.order, round_=round_) for round_ in rounds]
+        return [Known(subject.path, result) for subject, result in zip(subjects, results, strict=True)]
+
+    return [one for rounds in await bounded_map(known, ids) for one in rounds]
+
+
+def first_day_known(today: date) -> str:
+    """Return the folder of the first day whose operations the ledger is sure to know."""
+    return f"date={(today - LEDGER_KEPT).isoformat()}/"
+
+
+async def gather_pieces(
+    storage: Storage, paths: Sequence[str], *, declared: Mapping[str, Sequence[Declared]], now: datetime
+) -> SeenPiece:
+    """Return some pieces with what they name and what the ledger knows of them; raises what ``Storage`` raises.
+
+    Args:
+        declared: What pieces of each caller that are not among these declare.
+    """
+    read = await read_pieces(storage, paths)
+    heads = await read_heads(storage)  # after the pieces: none of them may stand behind its head
+    found = [one for one in read.values() if one]
+    named = {before.path for one in found if (before := one.piece.chain.previous)} | {head.path for head in heads}
+    earlier = await read_pieces(storage, sorted(named - read.keys()))
+    days_known = first_day_known(now.date())
+    ids = {one.piece.order.operation_id for one in found if one.piece.order and one.path >= days_known}
+    ledger = await known_operations(OperationStore(storage), sorted(ids))
+    return SeenPiece(
+        found=found,
+        unreadable=[path for path, one in read.items() if one is None],
+        heads=heads,
+        earlier={path: one.sha256 for path, one in earlier.items() if one} | await _on_their_way(storage, heads, now),
+        ledger=[known for known in ledger if known.path in read],
+        forgotten_before=days_known,
+        declared=declared,
+    )
+
+
+async def _on_their_way(storage: Storage, heads: Sequence[Head], now: datetime) -> dict[str, str]:
+    """Return the last pieces of chains that may be about to be written: the link is reserved before."""
+    written = {one.path: one.modified async for one in storage.list_details(Container.OPERATIONS, CHAINS)}
+    young = [head for head in heads if written.get(head_path(head.link.caller), now) > now - WRITTEN_WITHIN]
+    there = await read_pieces(storage, [head.path for head in young])
+    return {head.path: head.sha256 or "" for head in young if there[head.path] is None}

@@ -1,0 +1,101 @@
+"""Looks at what is due: before a destroy is sent, and after a lost answer."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from shared.clock import is_recent
+from shared.errors import AppError, BadResponse, Retry, StorageUnavailable, Unauthorized, Wait
+from shared.opus.client.due_list import StillDue
+from shared.opus.ledger.documents import Outcome
+from shared.opus.operations.rules import Work, lookup_keys
+
+if TYPE_CHECKING:
+    from shared.opus.operations.execution import Execution
+
+
+async def look_before_sending(execution: "Execution") -> None:
+    """See which items are due, unless that is known: what is not due is not sent, and what is was seen due by this app.
+
+    While the list cannot be had, the execution has an instant to come back.
+    """
+    works = [execution.work(number) for number in _unseen(execution)]
+    if not works:
+        return
+    try:
+        due = await _look(execution, works)
+    except Wait as error:
+        execution.wait_until(error.until)
+    except StorageUnavailable:
+        raise
+    except (Retry, BadResponse, TimeoutError) as error:
+        await _look_later(execution, works, error)
+    except AppError as error:
+        code = "UpstreamUnauthorized" if isinstance(error, Unauthorized) else "UpstreamRejected"
+        await _fail(execution, works, code, error)
+    else:
+        execution.count_wait(failed=False)
+        await _note_due(execution, works, due)
+
+
+async def look_after_doubt(execution: "Execution", numbers: Sequence[int]) -> None:
+    """See which of the items that are perhaps destroyed are still due."""
+    works = [execution.work(number) for number in numbers]
+    try:
+        due = await _look(execution, works)
+    except Wait as error:
+        execution.wait_until(error.until)
+    except StorageUnavailable:
+        raise
+    except (AppError, TimeoutError) as error:
+        again = isinstance(error, Retry | BadResponse | TimeoutError)
+        for work in works:
+            await execution.follow(work.number, work.apply_failed_lookup(_text(error), again=again))
+    else:
+        for work in works:
+            await execution.follow(work.number, work.apply_lookup(due))
+
+
+def _unseen(execution: "Execution") -> list[int]:
+    if not execution.order.can_be_looked_up:
+        return []
+    pending = execution.in_phase("pending")
+    unsent = [number for number in pending if execution.batches[number].first_sent_at is None]
+    return [number for number in unsent if number not in execution.looked_at]
+
+
+async def _look(execution: "Execution", works: Sequence[Work]) -> StillDue:
+    order, tools = execution.order, execution.tools
+    if order.connection is None or order.before is None:
+        raise AssertionError("only what can be looked up is looked at")
+    async with asyncio.timeout(execution.seconds_left()):
+        return await tools.opus.still_due(order.connection, order.before, lookup_keys(works), pages=tools.lookup_pages)
+
+
+async def _look_later(execution: "Execution", works: Sequence[Work], error: AppError | TimeoutError) -> None:
+    attempts = execution.count_wait(failed=True)
+    now, tools = execution.tools.clock(), execution.tools
+    if is_recent(execution.order.created_at, within=tools.limits.patience, now=now):
+        execution.wait_until(now + tools.pause(attempts))
+    else:
+        await _fail(execution, works, "UpstreamFailed", error)
+
+
+async def _fail(execution: "Execution", works: Sequence[Work], code: str, error: AppError | TimeoutError) -> None:
+    reason = f"Nothing was sent, because the due records cannot be looked up: {_text(error)}"
+    for work in works:
+        await execution.follow(work.number, work.unprocessed(code, reason))
+
+
+async def _note_due(execution: "Execution", works: Sequence[Work], due: StillDue) -> None:
+    for work in works:
+        follows = work.apply_first_look(due)
+        if isinstance(follows, Outcome):
+            await execution.follow(work.number, follows)
+        else:
+            execution.batches[work.number] = follows
+            execution.looked_at.add(work.number)
+
+
+def _text(error: AppError | TimeoutError) -> str:
+    return error.text if isinstance(error, AppError) else "AvePoint did not answer in time."

@@ -1,0 +1,110 @@
+"""Chains of evidence that have lost something or have something twice, as after a restore: declared once."""
+
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+from functools import partial
+from itertools import pairwise
+
+from shared.azure.damage import unless_unusable
+from shared.azure.documents import read_document
+from shared.azure.misfits import Misfit, Repair
+from shared.azure.storage import Container, Storage
+from shared.errors import REPAIR, MissingDocument
+from shared.opus.evidence.archive import CHAINS, Archive, head_path
+from shared.opus.evidence.documents import Declared, Head
+from shared.opus.evidence.findings import EvidenceChain, evidence_chains
+from shared.opus.evidence.gathering import first_day_known, read_pieces
+from shared.opus.evidence.survey import Found, survey
+
+_LOOKED_AT = 50
+"""How many pieces of the newest day are read to learn which callers there are, while the app works."""
+
+
+async def chain_repairs(storage: Storage, archive: Archive, *, now: datetime, is_off: bool) -> AsyncIterator[Repair]:
+    """Yield what each chain has to declare.
+
+    Args:
+        is_off: Every piece of the last weeks is read; otherwise only the ends of the chains.
+    """
+    oldest = first_day_known(now.date())
+    told_before: dict[str, str] = {}
+    while faults := {
+        caller: (told, breaks)
+        for caller, told, breaks in await _undeclared(storage, oldest, is_off=is_off)
+        if told_before.get(caller) != told  # a piece that was written just now may show another break
+    }:
+        for caller, (told, breaks) in faults.items():
+            told_before[caller] = told
+            misfit = Misfit(head_path(caller), MissingDocument(f"the chain of {caller} {told}", remedy=REPAIR))
+            apply = partial(archive.declare_breaks, caller, breaks)
+            yield Repair(misfit, "declare it once, in a separate piece of evidence", apply)
+
+
+async def _undeclared(storage: Storage, oldest: str, *, is_off: bool) -> list[tuple[str, str, list[Declared]]]:
+    """Return the callers whose chain has something to declare, what that is, and what only a look at all shows."""
+    heads = await _heads(storage)
+    found = await _since(storage, oldest) if is_off else await _newest(storage)
+    chains = {chain.caller: chain for chain in evidence_chains(found)}
+    undeclared = []
+    for caller in sorted(chains.keys() | heads.keys()):
+        breaks = [*_forks_and_gaps(chains[caller], oldest)] if is_off and caller in chains else []
+        if told := await _told(storage, caller, heads.get(caller), breaks):
+            undeclared.append((caller, told, breaks))
+    return undeclared
+
+
+async def named_pieces(storage: Storage, now: datetime, *, is_off: bool) -> frozenset[str]:
+    """Return the pieces that another one names as lost or, if the app does not work, as the one before it."""
+    links = [one.piece.chain for one in await _since(storage, first_day_known(now.date()))]
+    before = {link.previous.path for link in links if link.previous and is_off}
+    return frozenset(before | {each.path for link in links for each in link.declared})
+
+
+async def _told(storage: Storage, caller: str, head: Head | None, breaks: Iterable[Declared]) -> str | None:
+    """Say what a chain has not declared yet, unless it grows at this moment."""
+    end = await survey(storage, caller, head)
+    told = [f"has a {each.kind} at link {each.sequence}" for each in dict.fromkeys((*end.breaks, *breaks))]
+    if head is None and end.head is not None:
+        told.append("has pieces and no head")
+    elif head is not None and await storage.read(Container.EVIDENCE, head.path) is None:
+        told.append(f"ends with {head.path}, which is not there")
+    stored = await read_document(storage, Container.OPERATIONS, head_path(caller), Head)
+    is_growing = head != (stored.value if stored else None)
+    return ", ".join(told) if told and not is_growing else None
+
+
+def _forks_and_gaps(chain: EvidenceChain, oldest: str) -> Iterator[Declared]:
+    """Yield what no piece of a chain has declared. Pure."""
+    paths = {one.path for one in chain.pieces}
+    for one in chain.pieces:
+        previous, number = one.piece.chain.previous, one.piece.chain.sequence - 1
+        if previous is None or previous.path in paths or previous.path < oldest:
+            continue
+        if not (chain.excuses("gap", number) or chain.excuses("pruned", number)):
+            yield Declared(kind="gap", path=previous.path, sequence=number, through=number)
+    for one, other in pairwise(chain.pieces):
+        number = other.piece.chain.sequence
+        if one.piece.chain.sequence == number and not chain.excuses("fork", number):
+            yield Declared(kind="fork", path=other.path, sequence=number, through=number)
+
+
+async def _heads(storage: Storage) -> Mapping[str, Head]:
+    paths = [path async for path in storage.list(Container.OPERATIONS, CHAINS)]
+    reading = [await unless_unusable(path, read_document(storage, Container.OPERATIONS, path, Head)) for path in paths]
+    return {stored.value.link.caller: stored.value for stored in reading if stored}
+
+
+async def _since(storage: Storage, oldest: str) -> list[Found]:
+    return await _read(storage, [path async for path in storage.list(Container.EVIDENCE, "date=") if path >= oldest])
+
+
+async def _newest(storage: Storage) -> list[Found]:
+    folders = [name async for name in storage.list_folders(Container.EVIDENCE, "") if name.startswith("date=")]
+    if not folders:
+        return []
+    paths = [path async for path in storage.list(Container.EVIDENCE, f"{max(folders)}/")]
+    return await _read(storage, paths[:_LOOKED_AT])
+
+
+async def _read(storage: Storage, paths: Sequence[str]) -> list[Found]:
+    return [one for one in (await read_pieces(storage, paths)).values() if one]

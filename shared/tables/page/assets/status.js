@@ -1,0 +1,390 @@
+"use strict";
+// The status page: it asks the routes of the app, and changes nothing. Whatever comes from outside is shown as text.
+
+(() => {
+  const main = document.getElementById("main");
+  const entrance = document.getElementById("entrance");
+  const leave = document.getElementById("leave");
+  const stored = document.getElementById("data");
+  const copy = stored ? JSON.parse(stored.textContent) : null;
+
+  // ---------------------------------------------------------------- asking
+
+  class Problem extends Error {
+    constructor(message, status) {
+      super(message);
+      this.status = status;
+    }
+  }
+
+  async function ask(path) {
+    if (copy) {
+      if (!(path in copy.answers)) throw new Problem("This copy does not hold it: open the page of the app.", 404);
+      return copy.answers[path];
+    }
+    const key = sessionStorage.getItem("key");
+    const answer = await fetch(path, { headers: key ? { "x-functions-key": key } : {}, cache: "no-store" });
+    if (answer.ok) return answer.json();
+    // The host's own errors (401, 404, 414) have no body.
+    const body = await answer.json().catch(() => null);
+    throw new Problem(body?.error?.message ?? `The app answered ${answer.status}.`, answer.status);
+  }
+
+  async function perhaps(path) {
+    try {
+      return { body: await ask(path) };
+    } catch (problem) {
+      if (problem.status === 401) throw problem;
+      return { problem };
+    }
+  }
+
+  // ---------------------------------------------------------------- building
+
+  function make(tag, attributes, ...children) {
+    const node = document.createElement(tag);
+    for (const [name, value] of Object.entries(attributes ?? {})) {
+      if (name.startsWith("on")) node.addEventListener(name.slice(2), value);
+      else if (value !== null && value !== undefined && value !== false) node.setAttribute(name, value === true ? "" : value);
+    }
+    node.append(...children.flat().filter((child) => child !== null && child !== undefined).map((child) => (child instanceof Node ? child : String(child))));
+    return node;
+  }
+
+  const GOOD = ["complete", "done", "succeeded", "Succeeded", "ok", "current", "added"];
+  const WARN = ["complete_unverified", "surplus", "capped", "running", "partial", "waiting", "warning", "behind", "building", "Running", "NotStarted", "PartiallySucceeded", "Uncertain", "changed"];
+  const BAD = ["short", "suspect_empty", "failed", "error", "Failed", "removed", "unhealthy"];
+
+  function mark(word) {
+    const kind = GOOD.includes(word) ? "good" : WARN.includes(word) ? "warn" : BAD.includes(word) ? "bad" : "";
+    return make("span", { class: `mark ${kind}` }, word);
+  }
+
+  const number = (value) => (value === null || value === undefined ? "" : value.toLocaleString("en"));
+  const time = (text) => (text ? `${text.slice(0, 10)} ${text.slice(11, 16)} UTC` : "");
+  const shown = (value) => (value === null || value === undefined ? "" : typeof value === "object" ? JSON.stringify(value) : String(value));
+
+  function age(seconds) {
+    if (seconds === null || seconds === undefined) return "";
+    const [size, name] = [[86400, "day"], [3600, "hour"], [60, "minute"], [1, "second"]].find(([one]) => seconds >= one) ?? [1, "second"];
+    const count = Math.floor(seconds / size);
+    return `${count} ${name}${count === 1 ? "" : "s"}`;
+  }
+
+  // columns: [{title, value, cell, number}]; value sorts and searches, cell shows.
+  function table(caption, columns, rows, { search = false, file = null } = {}) {
+    let order = null;
+    let wanted = "";
+    const body = make("tbody");
+    const count = make("span", { class: "faint", role: "status" });
+    const heads = columns.map((column, index) =>
+      make("th", { scope: "col", class: column.number ? "number" : null }, make("button", { type: "button", onclick: () => sort(index) }, column.title)),
+    );
+    const visible = () => {
+      const found = rows.filter((row) => !wanted || columns.some((column) => shown(column.value(row)).toLowerCase().includes(wanted)));
+      if (!order) return found;
+      const value = columns[order.index].value;
+      return [...found].sort((one, other) => compare(value(one), value(other), order.sign));
+    };
+    const draw = () => {
+      const found = visible();
+      body.replaceChildren(...found.slice(0, 500).map((row) => make("tr", null, columns.map((column) => make("td", { class: column.number ? "number" : null }, (column.cell ?? ((one) => shown(column.value(one))))(row))))));
+      count.textContent = found.length > 500 ? `The first 500 of ${number(found.length)} rows.` : `${number(found.length)} rows.`;
+    };
+    function sort(index) {
+      order = { index, sign: order?.index === index ? -order.sign : 1 };
+      heads.forEach((head, place) => (place === index ? head.setAttribute("aria-sort", order.sign > 0 ? "ascending" : "descending") : head.removeAttribute("aria-sort")));
+      draw();
+    }
+    draw();
+    const box = make("input", { type: "search", oninput: (event) => { wanted = event.target.value.toLowerCase(); draw(); } });
+    const tools = make(
+      "div",
+      { class: "tools" },
+      search ? make("label", null, "Search ", box) : null,
+      file ? make("button", { type: "button", onclick: () => save(file, columns, visible()) }, "Save as CSV") : null,
+      search ? count : null,
+    );
+    const grid = make("table", null, make("caption", null, caption), make("thead", null, make("tr", null, heads)), body);
+    return make("div", null, search || file ? tools : null, make("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": caption }, grid));
+  }
+
+  // Rows without a value come last, in whatever order.
+  function compare(one, other, sign) {
+    const [first, second] = [one ?? "", other ?? ""];
+    if (first === "" || second === "") return first === second ? 0 : first === "" ? 1 : -1;
+    const numbers = typeof first === "number" && typeof second === "number";
+    return sign * (numbers ? first - second : shown(first).localeCompare(shown(second), "en", { numeric: true }));
+  }
+
+  function save(name, columns, rows) {
+    const quoted = (value) => {
+      const text = shown(value);
+      // A spreadsheet runs what begins like this as a formula.
+      const safe = /^[=+\-@\t\r]/.test(text) && typeof value !== "number" ? `'${text}` : text;
+      return /[",\r\n]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
+    };
+    const lines = [columns.map((column) => quoted(column.title)), ...rows.map((row) => columns.map((column) => quoted(column.value(row))))];
+    const address = URL.createObjectURL(new Blob(["\ufeff", lines.map((line) => `${line.join(",")}\r\n`).join("")], { type: "text/csv" }));
+    make("a", { href: address, download: `${name}.csv` }).click();
+    setTimeout(() => URL.revokeObjectURL(address), 1000);
+  }
+
+  const DAY = 86400;
+
+  function chart(counts, title) {
+    const place = make("div", { class: "chart", role: "img", "aria-label": `${title}: ${counts.map((one) => `${one.day} ${one.items}`).join(", ")}` });
+    const style = getComputedStyle(document.documentElement);
+    const axis = { stroke: style.getPropertyValue("--faint"), grid: { stroke: style.getPropertyValue("--line") } };
+    const data = [counts.map((one) => Date.parse(`${one.day}T00:00:00Z`) / 1000), counts.map((one) => one.items)];
+    const options = {
+      width: main.clientWidth - 48,
+      height: 220,
+      tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), "Etc/UTC"),
+      scales: {
+        x: { range: (_, first, last) => (first === last ? [first - 3 * DAY, last + 3 * DAY] : [first, last]) },
+        y: { range: (_, low, high) => [0, Math.max(high * 1.1, 1)] },
+      },
+      axes: [axis, { ...axis, size: 70 }],
+      series: [{ label: "Day" }, { label: "Items", stroke: style.getPropertyValue("--link"), width: 2, points: { show: counts.length < 60 } }],
+    };
+    requestAnimationFrame(() => new uPlot(options, data, place));
+    return place;
+  }
+
+  const problemOf = (problem) => make("p", { class: "notice" }, problem.message);
+  const command = (text) => make("pre", null, make("code", null, text));
+  const address = (path) => new URL(path, location.href).href;
+
+  // ---------------------------------------------------------------- views
+
+  async function overview() {
+    const [datasets, runs] = await Promise.all([ask("datasets"), perhaps("runs?top=20")]);
+    const held = datasets.value.filter((one) => one.latestRun || one.enabled);
+    const waiting = (runs.body?.value ?? []).flatMap((run) => run.datasets.filter((one) => one.waiting).map((one) => ({ ...one, source: run.source })));
+    const unsure = held.filter((one) => one.verdict && one.verdict !== "complete");
+    const missing = held.filter((one) => !one.latestRun);
+    const cards = [
+      [held.length - missing.length, "datasets with a snapshot"],
+      [number(held.reduce((sum, one) => sum + (one.items ?? 0), 0)), "items"],
+      [unsure.length, "not proven complete"],
+      [missing.length, "chosen, without a snapshot"],
+    ];
+    return [
+      make("h2", null, "What is there, and how fresh"),
+      make("ul", { class: "cards" }, cards.map(([value, words]) => make("li", null, make("strong", null, value), words))),
+      waiting.map((one) => make("p", { class: "notice" }, `${one.source}/${one.dataset} waits until ${time(one.waiting.until)}: ${one.waiting.for}`)),
+      table(
+        "Datasets",
+        [
+          { title: "Dataset", value: (one) => `${one.source}/${one.name}`, cell: (one) => make("a", { href: `#dataset/${one.source}/${one.name}` }, `${one.source}/${one.name}`) },
+          { title: "Verdict", value: (one) => one.verdict ?? "none", cell: (one) => mark(one.verdict ?? "none") },
+          { title: "Items", value: (one) => one.items, cell: (one) => number(one.items), number: true },
+          { title: "Age", value: (one) => one.ageSeconds, cell: (one) => age(one.ageSeconds), number: true },
+          { title: "Next harvest", value: (one) => one.nextTick, cell: (one) => time(one.nextTick) },
+          { title: "Table", value: (one) => one.table?.state, cell: (one) => (one.table ? make("span", { title: one.table.reason ?? null }, mark(one.table.state)) : "") },
+        ],
+        held,
+        { search: true, file: "datasets" },
+      ),
+      copy ? null : [make("h3", null, "Harvest now"), command(`curl -X POST '${address("harvests")}' -H 'x-functions-key: KEY' -H 'Content-Type: application/json' -d '{"source": "graph"}'`)],
+    ];
+  }
+
+  async function dataset(source, name) {
+    const base = `datasets/${source}/${name}`;
+    const [history, changes, snapshots] = await Promise.all([perhaps(`${base}/history?days=90`), perhaps(`${base}/changes?top=100`), perhaps(`${base}/snapshots?top=30`)]);
+    return [
+      make("h2", null, `${source}/${name}`),
+      make("h3", null, "Growth"),
+      history.problem ? problemOf(history.problem) : history.body.value.length ? chart(history.body.value, "Items a day") : make("p", null, "There is no history yet."),
+      make("h3", null, "Changes of the newest snapshot"),
+      changes.problem
+        ? problemOf(changes.problem)
+        : changes.body.value.length
+          ? table(
+              "Changes",
+              [
+                { title: "Change", value: (one) => one.change, cell: (one) => mark(one.change) },
+                { title: "Key", value: (one) => one.key },
+                { title: "Fields", value: (one) => one.fields.join(", ") },
+                { title: "Before", value: (one) => shown(one.before).slice(0, 300) },
+                { title: "After", value: (one) => shown(one.after).slice(0, 300) },
+              ],
+              changes.body.value,
+              { search: true, file: `${name}-changes` },
+            )
+          : make("p", null, "Nothing changed."),
+      make("h3", null, "Snapshots"),
+      snapshots.problem
+        ? problemOf(snapshots.problem)
+        : table(
+            "Snapshots",
+            [
+              { title: "Run", value: (one) => one.runId },
+              { title: "Verdict", value: (one) => one.verdict, cell: (one) => mark(one.verdict) },
+              { title: "Published", value: (one) => (one.published ? "yes" : "no") },
+              { title: "Items", value: (one) => one.items, cell: (one) => number(one.items), number: true },
+              { title: "Finished", value: (one) => one.finishedAt, cell: (one) => time(one.finishedAt) },
+            ],
+            snapshots.body.value,
+          ),
+    ];
+  }
+
+  async function reports() {
+    const listed = await ask("reports");
+    return [
+      make("h2", null, "Reports"),
+      make("dl", null, listed.value.flatMap((one) => [make("dt", null, make("a", { href: `#report/${one.name}` }, one.title)), make("dd", null, one.description)])),
+    ];
+  }
+
+  async function report(name, query = "") {
+    const found = await perhaps(`reports/${name}${query}`);
+    if (found.problem) return [make("h2", null, name), problemOf(found.problem)];
+    const { title, description, columns, value, runIds, parameters } = found.body;
+    const given = new URLSearchParams(query);
+    const fields = parameters.map((one) => make("label", null, `${one.name} `, make("input", { name: one.name, value: given.get(one.name) ?? one.default, title: one.description ?? null })));
+    const again = (event) => {
+      event.preventDefault();
+      location.hash = `#report/${name}?${new URLSearchParams(new FormData(event.target))}`;
+    };
+    return [
+      make("h2", null, title),
+      make("p", null, description),
+      fields.length && !copy ? make("form", { class: "tools", onsubmit: again }, fields, make("button", { type: "submit" }, "Ask again")) : null,
+      table(
+        title,
+        columns.map((column) => ({ title: column.name, value: (row) => row[column.name], number: ["long", "double"].includes(column.type) })),
+        value,
+        { search: true, file: name },
+      ),
+      make("p", { class: "faint" }, `Made from: ${Object.entries(runIds).map(([one, run]) => `${one} (${run})`).join(", ")}.`),
+    ];
+  }
+
+  async function runs() {
+    const listed = await ask("runs?top=20");
+    return [
+      make("h2", null, "Runs"),
+      listed.value.length ? null : make("p", null, "Nothing has been harvested yet."),
+      listed.value.map((run) => [
+        make("h3", null, `${run.runId} `, mark(run.state)),
+        make("p", { class: "faint" }, `${run.trigger}; started ${time(run.startedAt)}; ${run.finishedAt ? `finished ${time(run.finishedAt)}` : `ends at the latest ${time(run.deadline)}`}`),
+        table(
+          `Datasets of ${run.runId}`,
+          [
+            { title: "Dataset", value: (one) => one.dataset },
+            { title: "State", value: (one) => one.state, cell: (one) => mark(one.state) },
+            { title: "Verdict", value: (one) => one.verdict, cell: (one) => (one.verdict ? mark(one.verdict) : "") },
+            { title: "Items", value: (one) => one.items, cell: (one) => number(one.items), number: true },
+            { title: "Reason", value: (one) => one.reason ?? (one.waiting ? `waits until ${time(one.waiting.until)}: ${one.waiting.for}` : "") },
+            { title: "Remedy", value: (one) => one.remedy },
+          ],
+          run.datasets,
+        ),
+        ["failed", "partial", "cancelled"].includes(run.state) && !copy ? command(`curl -X POST '${address(`runs/${run.runId}/resume`)}' -H 'x-functions-key: KEY'`) : null,
+      ]),
+    ];
+  }
+
+  async function operations() {
+    const [today, uncertain] = await Promise.all([ask("operations"), ask("operations?uncertain=true")]);
+    const columns = [
+      { title: "Operation", value: (one) => one.operationId },
+      { title: "Kind", value: (one) => one.kind },
+      { title: "Status", value: (one) => one.status, cell: (one) => mark(one.status) },
+      { title: "Requested", value: (one) => one.requested, number: true },
+      { title: "Succeeded", value: (one) => one.succeeded, number: true },
+      { title: "Failed", value: (one) => one.failed.length, number: true },
+      { title: "Uncertain", value: (one) => one.uncertain.length, number: true },
+      { title: "Created", value: (one) => one.createdAt, cell: (one) => time(one.createdAt) },
+    ];
+    return [
+      make("h2", null, "Opus operations"),
+      make("h3", null, "Wait for the word of a person"),
+      uncertain.value.length ? table("Uncertain operations", columns, uncertain.value) : make("p", null, "Nothing is uncertain."),
+      uncertain.value.length && !copy
+        ? [make("p", null, "Look into Opus for the outcome of the items, and record it:"), command(`curl -X POST '${address("operations/OPERATION_ID/resolve")}' -H 'x-functions-key: KEY' -H 'Content-Type: application/json' -d '{"outcome": "Succeeded", "note": "Gone from Opus.", "checkedBy": "Jane"}'`)]
+        : null,
+      make("h3", null, "Today"),
+      today.value.length ? table("Operations of today", columns, today.value, { search: true, file: "operations" }) : make("p", null, "Nobody has submitted or destroyed anything today."),
+    ];
+  }
+
+  async function health() {
+    const found = await ask("health/details");
+    return [
+      make("h2", null, "Health ", mark(found.status)),
+      table(
+        "Checks",
+        [
+          { title: "Check", value: (one) => one.name },
+          { title: "Status", value: (one) => one.status, cell: (one) => mark(one.status) },
+          { title: "Message", value: (one) => one.message },
+          { title: "Remedy", value: (one) => one.remedy },
+        ],
+        found.checks,
+        { search: true },
+      ),
+    ];
+  }
+
+  // ---------------------------------------------------------------- moving
+
+  const VIEWS = { overview, dataset, reports, report, runs, operations, health };
+  const PARENTS = { dataset: "overview", report: "reports" };
+  let turn = 0;
+
+  async function show() {
+    const mine = ++turn;
+    const [path, query] = (location.hash.slice(1) || "overview").split("?");
+    const [name, ...rest] = path.split("/").map(decodeURIComponent);
+    const view = Object.hasOwn(VIEWS, name) ? VIEWS[name] : overview;
+    for (const link of document.querySelectorAll("nav a")) {
+      const here = link.hash === `#${PARENTS[name] ?? name}`;
+      here ? link.setAttribute("aria-current", "page") : link.removeAttribute("aria-current");
+    }
+    main.setAttribute("aria-busy", "true");
+    try {
+      const content = (await view(...rest, ...(query ? [`?${query}`] : []))).flat(3);
+      if (mine !== turn) return;
+      enter(true);
+      main.replaceChildren(...content.filter(Boolean));
+    } catch (problem) {
+      if (mine !== turn) return;
+      if (problem.status === 401) enter(false);
+      else main.replaceChildren(make("p", { class: "notice bad" }, problem.message ?? String(problem)));
+    } finally {
+      main.removeAttribute("aria-busy");
+    }
+  }
+
+  function enter(open) {
+    entrance.hidden = open;
+    main.hidden = !open;
+    leave.hidden = !open || Boolean(copy) || !sessionStorage.getItem("key");
+    if (!open) document.getElementById("key").focus();
+  }
+
+  entrance.addEventListener("submit", (event) => {
+    event.preventDefault();
+    sessionStorage.setItem("key", new FormData(entrance).get("key").trim());
+    entrance.reset();
+    show();
+  });
+  leave.addEventListener("click", () => {
+    sessionStorage.removeItem("key");
+    main.replaceChildren();
+    enter(false);
+  });
+  window.addEventListener("hashchange", async () => {
+    await show();
+    window.scrollTo(0, 0);
+    main.focus({ preventScroll: true });
+  });
+  document.getElementById("footer").textContent = copy ? `A copy of ${time(copy.madeAt)}.` : "";
+  if (copy) document.querySelectorAll("nav a[href='#operations'], nav a[href='#health']").forEach((link) => link.remove());
+  show();
+})();

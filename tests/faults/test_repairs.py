@@ -1,0 +1,192 @@
+"""After a restore, what does not fit together is told and set right, by what the snapshots prove (promises 1 and 2)."""
+
+from collections import Counter
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+
+from shared.avepoint.catalog import catalog
+from shared.azure.storage import Container
+from shared.harvest.plan import paths
+from shared.harvest.runs.repairing import repairs
+from shared.harvest.snapshots.consistency import misfits_of
+from shared.harvest.snapshots.manifest import Latest, read_latest
+from shared.harvest.snapshots.watermark import Watermark
+from tests.faults.promises import lines, snapshots
+from tests.faults.scenarios import Scenario
+from tests.faults.test_missing_documents import delete, night, overwrite, stands
+from tests.faults.test_publishers import CHILD
+from tests.faults.world import Host, Simulation, World
+
+APPS, AUDIT, LAUNCHES = "enpower-powerapps", "aos-audit", "enpower-powerapp-launches"
+APP_LIST = Scenario("apps", simulation={"items": 25})
+WINDOWED = Scenario("audit", (AUDIT,), settings={"window_days": 3}, simulation={"items": 300, "everyMinutes": 60})
+
+type Damage = Callable[[World, str, str], None]
+"""Damages what is stored of a dataset, given the first run and the last."""
+
+
+async def three_nights(scenario: Scenario, name: str) -> tuple[World, Host, list[str]]:
+    world = await scenario.opened(Simulation.create())
+    host = Host(world)
+    runs = [(await night(world, host, name)).run_id for _ in range(3)]
+    world.clock.now += timedelta(hours=1)
+    return world, host, runs
+
+
+def pointer(world: World, name: str) -> Latest:
+    return Latest.from_json(world.storage.blobs[Container.INVENTORY][paths.latest("graph", name)].data)
+
+
+def mark(world: World, name: str = AUDIT) -> Watermark:
+    return Watermark.from_json(world.storage.blobs[Container.HARVEST_STATE][paths.watermark("graph", name)].data)
+
+
+async def applied(world: World) -> list[str]:
+    """What was set right; somebody else has moved ``latest`` before, so here it may move back."""
+    world.storage.changed = lambda *_: None
+    done = []
+    async for one in repairs(world.storage, now=world.clock.now):
+        await one.apply()
+        done.append(f"{one.misfit.path}: {one.words}")
+    return done
+
+
+async def fits(world: World) -> bool:
+    found = [await misfits_of(world.storage, one, now=world.clock.now) for one in catalog().values()]
+    return not any(found)
+
+
+async def doubled(world: World) -> int:
+    seen = Counter[bytes]()
+    for manifest in (await snapshots(world.storage)).values():
+        if manifest.published:
+            seen.update(await lines(world.storage, manifest))
+    return seen.total() - len(seen)
+
+
+def lose_manifest(world: World, _: str, last: str) -> None:
+    delete(world, Container.INVENTORY, paths.manifest(last, "graph", APPS))
+
+
+def lose_parts(world: World, _: str, last: str) -> None:
+    delete(world, Container.INVENTORY, paths.parts(last, "graph", APPS))
+
+
+def lose_pointer(world: World, _: str, __: str) -> None:
+    delete(world, Container.INVENTORY, paths.latest("graph", APPS))
+
+
+def turn_pointer_back(world: World, first: str, _: str) -> None:
+    older = pointer(world, APPS).model_copy(update={"run_id": first, "manifest": paths.manifest(first, "graph", APPS)})
+    overwrite(world, Container.INVENTORY, paths.latest("graph", APPS), older.to_json())
+
+
+def damage_pointer(world: World, _: str, __: str) -> None:
+    overwrite(world, Container.INVENTORY, paths.latest("graph", APPS), b"{")
+
+
+def put_pointer_ahead(world: World, _: str, __: str) -> None:
+    latest = pointer(world, APPS)
+    ahead = latest.model_copy(update={"finished_at": latest.finished_at + timedelta(days=365)})
+    overwrite(world, Container.INVENTORY, paths.latest("graph", APPS), ahead.to_json())
+
+
+@pytest.mark.parametrize(
+    ("damage", "names"),
+    [
+        (lose_manifest, 1),
+        (lose_parts, 1),
+        (lose_pointer, 2),
+        (turn_pointer_back, 2),
+        (damage_pointer, 2),
+        (put_pointer_ahead, 2),
+    ],
+)
+async def test_latest_names_the_newest_snapshot_that_is_all_there(damage: Damage, names: int) -> None:
+    world, host, runs = await three_nights(APP_LIST, APPS)
+    damage(world, runs[0], runs[-1])
+    assert not await fits(world)
+
+    (done,) = await applied(world)
+
+    assert done == (f"latest/graph/{APPS}.json: set it to the run {runs[names]}, the newest complete snapshot")
+    assert pointer(world, APPS).run_id == runs[names]
+    assert await fits(world)
+    assert (await stands(world, await night(world, host, APPS))).published
+
+
+async def test_a_pointer_to_nothing_that_is_there_is_deleted() -> None:
+    world, host, _ = await three_nights(APP_LIST, APPS)
+    delete(world, Container.INVENTORY, f"manifests/graph/{APPS}/")
+
+    (done,) = await applied(world)
+
+    assert "no published snapshot is complete" in done
+    assert await read_latest(world.storage, "graph", APPS) is None
+    assert (await stands(world, await night(world, host, APPS))).published
+
+
+def lose_hashes(world: World, _: str, __: str) -> None:
+    delete(world, Container.HARVEST_STATE, f"watermarks/graph/{AUDIT}/", ".bin")
+
+
+def lose_watermark(world: World, _: str, __: str) -> None:
+    delete(world, Container.HARVEST_STATE, paths.watermark("graph", AUDIT))
+
+
+def turn_watermark_back(world: World, first: str, _: str) -> None:
+    older = mark(world).model_copy(update={"to": mark(world).to - timedelta(days=2), "run_id": first})
+    overwrite(world, Container.HARVEST_STATE, paths.watermark("graph", AUDIT), older.to_json())
+
+
+def lose_last_snapshot(world: World, _: str, last: str) -> None:
+    delete(world, Container.INVENTORY, paths.manifest(last, "graph", AUDIT))
+
+
+def put_watermark_ahead(world: World, _: str, __: str) -> None:
+    ahead = mark(world).model_copy(update={"to": mark(world).to + timedelta(days=365)})
+    overwrite(world, Container.HARVEST_STATE, paths.watermark("graph", AUDIT), ahead.to_json())
+
+
+@pytest.mark.parametrize(
+    "damage", [lose_hashes, lose_watermark, turn_watermark_back, lose_last_snapshot, put_watermark_ahead]
+)
+async def test_a_watermark_says_what_the_snapshots_prove_and_nothing_comes_twice_or_is_lost(damage: Damage) -> None:
+    world, host, runs = await three_nights(WINDOWED, AUDIT)
+    begun = mark(world).to - timedelta(days=4)
+    damage(world, runs[0], runs[-1])
+    assert not await fits(world)
+
+    done = await applied(world)
+
+    assert any(one.startswith(f"watermarks/graph/{AUDIT}.json: set it to ") for one in done)
+    assert await fits(world)
+    assert (await stands(world, await night(world, host, AUDIT))).published
+    assert await doubled(world) == 0
+    stored = {
+        line
+        for manifest in (await snapshots(world.storage)).values()
+        if manifest.published
+        for line in await lines(world.storage, manifest)
+    }
+    served = set(world.avepoint.items(AUDIT, window=(begun, mark(world).to)))
+    assert len(served) > 90
+    assert served <= stored
+
+
+async def test_what_is_known_of_parents_begins_anew() -> None:
+    world, host, _ = await three_nights(CHILD, LAUNCHES)
+    delete(world, Container.HARVEST_STATE, f"watermarks/graph/{LAUNCHES}/", ".bin")
+
+    (done,) = await applied(world)
+
+    assert done.startswith(f"watermarks/graph/{LAUNCHES}.json: delete it")
+    assert (await stands(world, await night(world, host, LAUNCHES))).published
+
+
+async def test_what_fits_is_left_alone() -> None:
+    world, _, _ = await three_nights(WINDOWED, AUDIT)
+    assert await fits(world)
+    assert await applied(world) == []

@@ -1,0 +1,143 @@
+"""Lists of due records and proofs, from the simulated AvePoint and from an AvePoint that misbehaves."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from shared.avepoint.opus import ConnectorApi, GraphApi
+from shared.errors import BrokenChain, Rejected
+from shared.opus.client.client import opus_api
+from shared.opus.client.due_list import Cursor, StillDue
+from shared.opus.client.verdicts import Answered, NotSentYet
+from shared.opus.operations.assembly import opus_of
+from tests.opus.conftest import CONNECTION, OPUS, Bench, Reopen, records
+
+BEFORE = datetime(2999, 1, 1, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("top", [1, 7, 99, 100, 101, 250, 1000])
+async def test_every_due_record_is_listed_once_whatever_is_asked_at_once(bench: Bench, top: int) -> None:
+    keys = await bench.fill(230)
+    opus = opus_of(bench.services)
+    listed: list[object] = []
+    rest: Cursor | None = Cursor()
+
+    while rest is not None:
+        due = await opus.due(CONNECTION, BEFORE, top=top, start=rest)
+        assert len(due.records) == min(top, len(keys) - len(listed))
+        listed += [record["rowKey"] for record in due.records]
+        rest = due.next_cursor
+
+    assert sorted(map(str, listed)) == keys
+    sizes = {entry.query.rpartition("itemsPerPage=")[2].partition("&")[0] for entry in bench.avepoint.requests(OPUS)}
+    assert sizes == {str(min(top, 100))}
+
+
+async def test_times_are_rfc_3339(bench: Bench) -> None:
+    await bench.fill(1)
+
+    due = await opus_of(bench.services).due(CONNECTION, BEFORE, top=1, start=Cursor())
+
+    assert due.records[0]["timeCreated"] == "2020-01-15T08:30:00Z"
+
+
+async def test_nothing_due_is_an_empty_list(bench: Bench) -> None:
+    bench.fault(method="GET", status=204)
+
+    due = await opus_of(bench.services).due(CONNECTION, BEFORE, top=100, start=Cursor())
+
+    assert (due.records, due.next_cursor) == ((), None)
+
+
+async def test_only_what_is_still_due_is_found(bench: Bench) -> None:
+    keys = await bench.fill(120)
+
+    found = await opus_of(bench.services).still_due(CONNECTION, BEFORE, [keys[0], keys[119], "destroyed"], pages=100)
+
+    assert found == StillDue(frozenset({keys[0], keys[119]}), whole=True)
+
+
+async def test_a_list_longer_than_what_is_read_of_it_says_so(bench: Bench) -> None:
+    keys = await bench.fill(120)
+
+    found = await opus_of(bench.services).still_due(CONNECTION, BEFORE, [keys[0], keys[119]], pages=1)
+
+    assert found == StillDue(frozenset({keys[0]}), whole=False)
+
+
+async def test_a_start_index_that_comes_back_ends_the_list_with_an_error(bench: Bench) -> None:
+    bench.fault(times=None, body={"startIndex": "1", "queriedItems": [{"rowKey": "a"}]})
+    opus = opus_of(bench.services)
+
+    with pytest.raises(BrokenChain, match=r"comes back|without end"):
+        await opus.due(CONNECTION, BEFORE, top=1000, start=Cursor())
+    with pytest.raises(BrokenChain, match=r"comes back|without end"):
+        await opus.still_due(CONNECTION, BEFORE, ["b"], pages=100)
+
+
+@pytest.mark.parametrize("top", [1, 2, 3, 100])
+async def test_the_same_records_under_ever_new_indexes_end_with_an_error(bench: Bench, top: int) -> None:
+    for index in range(40):
+        bench.fault(body={"startIndex": str(index), "queriedItems": [{"rowKey": "a"}, {"rowKey": "b"}]})
+    opus = opus_of(bench.services)
+
+    async def follow() -> None:
+        cursor: Cursor | None = Cursor()
+        while cursor is not None:
+            cursor = (await opus.due(CONNECTION, BEFORE, top=top, start=cursor)).next_cursor
+
+    with pytest.raises(BrokenChain, match="without end"):
+        await follow()
+    assert bench.asked("GET") <= 6
+
+
+async def test_an_unknown_connection_is_told_by_its_parameter(bench: Bench) -> None:
+    bench.fault(times=None, status=404)
+
+    with pytest.raises(Rejected, match="404") as caught:
+        await opus_of(bench.services).due(CONNECTION, BEFORE, top=1, start=Cursor())
+
+    assert "opusConnectionId" in caught.value.text
+
+
+async def test_a_submit_to_an_unknown_connection_says_so_too(bench: Bench) -> None:
+    bench.fault(times=None, status=404)
+
+    operation = (await bench.submit(records(1))).operation
+
+    assert operation.failed[0].code == "UpstreamRejected"
+    assert "Check opusConnectionId" in operation.failed[0].message
+    assert "_URL" not in operation.failed[0].message
+
+
+async def test_without_a_token_nothing_was_sent(bench: Bench) -> None:
+    bench.fault(path="/connect/token", times=None, status=500)
+
+    assert isinstance(await opus_of(bench.services).destroy(["a"]), NotSentYet)
+    assert bench.asked("DELETE") == 0
+
+
+async def test_the_legacy_generation_is_spoken_to_the_same_way(reopen: Reopen) -> None:
+    bench = reopen(opus_api="connector", opus_dispose_path="/api/connector/Dispose")
+    failed = [{"Item": {"RowKey": "b"}, "Message": "No term"}]
+    bench.fault(path="*/GetDueRecords", body={"pageIndex": "", "queriedItems": [{"rowKey": "a"}]})
+    bench.fault(path="*/SubmitRecords", body={"Message": "Some failed", "FailedItems": failed})
+    bench.fault(path="*/Dispose", body={"message": "Success", "failedItems": []})
+    opus = opus_of(bench.services)
+
+    due = await opus.due(CONNECTION, BEFORE, top=10, start=Cursor())
+    submitted = await opus.submit(CONNECTION, "Skip", [{"rowKey": "a"}, {"rowKey": "b"}])
+    destroyed = await opus.destroy(["a"])
+
+    assert [record["rowKey"] for record in due.records] == ["a"]
+    assert isinstance(submitted, Answered)
+    assert submitted.processed.failed == {"b": "No term"}
+    assert isinstance(destroyed, Answered)
+    assert destroyed.processed.failed == {}
+
+
+def test_the_settings_choose_the_generation(reopen: Reopen) -> None:
+    legacy = reopen(opus_api="connector", opus_dispose_path="/dispose", opus_url_override="https://opus.example")
+
+    assert opus_api(legacy.services.settings) == ConnectorApi("https://opus.example", "/dispose")
+    assert isinstance(opus_api(reopen().services.settings), GraphApi)

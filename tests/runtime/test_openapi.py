@@ -1,0 +1,39 @@
+"""What the app answers is what the description for programs says, to sense and to nonsense."""
+
+import asyncio
+import json
+
+import httpx
+import pytest
+import schemathesis
+
+from sandbox.host.process import RunningHost
+from tests.runtime.fuzzing import CHECKS, Case, fuzz
+from tools.openapi.document import FILES
+
+EXAMPLES = 12
+SCHEMA = schemathesis.openapi.from_path(FILES[0])
+OPERATIONS = [
+    operation["operationId"]
+    for methods in json.loads(FILES[0].read_text())["paths"].values()
+    for operation in methods.values()
+]
+
+
+async def test_the_app_describes_itself(client: httpx.AsyncClient, host: RunningHost) -> None:
+    answer = await client.get("openapi.json")
+    document = answer.json()
+    assert document.pop("servers") == [{"url": f"{host.url}/api"}]
+    committed = json.loads(FILES[0].read_text())
+    committed.pop("servers")
+    assert document == committed
+
+
+@pytest.mark.usefixtures("services")
+@pytest.mark.parametrize("name", OPERATIONS)
+async def test_nothing_undescribed_is_answered(host: RunningHost, name: str) -> None:
+    def send(case: Case) -> None:
+        answer = case.call(base_url=f"{host.url}/api", headers={"x-functions-key": host.key})
+        case.validate_response(answer, checks=CHECKS)
+
+    await asyncio.to_thread(fuzz, SCHEMA.find_operation_by_id(name), send, examples=EXAMPLES)

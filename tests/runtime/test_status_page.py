@@ -1,0 +1,193 @@
+"""The status page in a real browser, against the app in the real runtime: it is read by people of every kind."""
+
+import asyncio
+import json
+import os
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import httpx
+import pytest
+from playwright.async_api import Browser, Page, async_playwright
+
+from functions.status import POLICY
+from sandbox.azurite import Azurite
+from sandbox.host.process import RunningHost
+from sandbox.processes import ROOT
+from shared.services import Services
+from tests.conftest import Simulator, app_settings
+from tests.require import require
+from tests.runtime.conftest import POLL_SECONDS, ended
+
+APPS = "graph/enpower-powerapps"
+WITHIN = 60_000
+"""Milliseconds that a busy machine may take."""
+
+FLAGS = [
+    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
+    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+]
+VIOLATIONS = "axe.run().then(({violations}) => violations.map(({id, nodes}) => [id, nodes[0].html]))"
+AXE = ROOT / "node_modules" / "axe-core" / "axe.min.js"
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+async def browser() -> AsyncIterator[Browser]:
+    chromium = require("chromium", why="the status page is looked at in it; Debian's package chromium has it")
+    async with async_playwright() as playwright:
+        opened = await playwright.chromium.launch(executable_path=chromium, args=FLAGS)
+        yield opened
+        await opened.close()
+
+
+@pytest.fixture
+async def harvested(client: httpx.AsyncClient, services: Services, avepoint: Simulator) -> None:  # noqa: ARG001 - empties storage
+    """Two nights of the apps, with a table that has changes."""
+    for night in (0, 1):
+        avepoint.avepoint.change({"items": {"enpower-powerapps": 40}, "night": night})
+        started = await client.post("harvests", json={"source": "graph", "datasets": ["enpower-powerapps"]})
+        run = await ended(client, started)
+        async with asyncio.timeout(WITHIN / 1000):
+            while (await table(client))["runId"] != run["runId"]:  # noqa: ASYNC110 - a caller has to ask
+                await asyncio.sleep(POLL_SECONDS)
+
+
+async def table(client: httpx.AsyncClient) -> dict[str, object]:
+    listed = (await client.get("datasets", params={"source": "graph"})).json()["value"]
+    found: dict[str, object] = next(one["table"] for one in listed if one["name"] == "enpower-powerapps")
+    return found
+
+
+async def entered(browser: Browser, host: RunningHost, *, width: int = 1280, dark: bool = False) -> Page:
+    """The page, once its reader has given the key."""
+    context = await browser.new_context(
+        viewport={"width": width, "height": 900}, color_scheme="dark" if dark else "light"
+    )
+    page = await context.new_page()
+    page.set_default_timeout(WITHIN)
+    await page.goto(f"{host.url}/api/status")
+    await page.fill("#key", host.key)
+    await page.click("#entrance button")
+    await page.wait_for_selector("main table")
+    return page
+
+
+async def view(page: Page, name: str) -> None:
+    await page.evaluate(f"location.hash = '#{name}'")
+    await page.wait_for_selector("main:not([aria-busy]) h2")
+
+
+async def test_the_page_and_its_files_hold_no_data_and_allow_nothing_else(client: httpx.AsyncClient) -> None:
+    anonymous = httpx.AsyncClient(base_url=client.base_url)
+    async with anonymous:
+        for path in ("status", "status/status.js", "status/status.css", "status/uplot.js"):
+            answer = await anonymous.get(path, params={"probe": "1"})
+            assert answer.status_code == httpx.codes.OK
+            assert answer.headers["content-security-policy"] == POLICY
+        assert (await anonymous.head("status")).status_code == httpx.codes.OK
+        led = await anonymous.get("status/", follow_redirects=False)
+        assert (led.status_code, led.headers["location"].endswith("/api/status")) == (308, True)
+        unknown = await anonymous.get("status/status.jss")
+        assert (unknown.status_code, "status.js" in unknown.json()["error"]["message"]) == (404, True)
+
+
+@pytest.mark.usefixtures("harvested")
+async def test_every_view_shows_what_the_routes_say(browser: Browser, host: RunningHost) -> None:
+    page = await entered(browser, host)
+    faults: list[str] = []
+    page.on("pageerror", lambda error: faults.append(str(error)))
+    page.on("console", lambda message: faults.append(message.text) if message.type == "error" else None)
+    row = page.locator("main tr", has_text=APPS)
+    assert "complete" in await row.inner_text()
+    await row.get_by_role("link").click()
+    await page.wait_for_selector(".chart canvas")
+    changes = page.locator("table", has=page.locator("caption", has_text="Changes"))
+    assert await changes.locator("tbody tr").count() > 0
+    await view(page, "runs")
+    assert await page.locator("main h3").count() >= 2
+    await view(page, "reports")
+    assert await page.locator("main dt").count() >= 10
+    await view(page, "health")
+    assert "storage" in await page.locator("main").inner_text()
+    await view(page, "operations")
+    assert "Nothing is uncertain" in await page.locator("main").inner_text()
+    assert faults == []
+    assert host.key not in page.url
+
+
+@pytest.mark.usefixtures("harvested")
+async def test_rows_are_sorted_and_searched(browser: Browser, host: RunningHost) -> None:
+    page = await entered(browser, host)
+    await page.get_by_role("searchbox").fill("enpower-powerapps")
+    await page.wait_for_function("document.querySelectorAll('main tbody tr').length <= 2")
+    await page.get_by_role("searchbox").fill("")
+    items = page.get_by_role("button", name="Items")
+    await items.click()
+    await items.click()
+    assert await page.locator("th[aria-sort=descending]").inner_text() == "Items"
+    assert APPS in await page.locator("main tbody tr").first.inner_text()
+
+
+async def test_a_wrong_key_asks_for_another(browser: Browser, host: RunningHost) -> None:
+    page = await browser.new_page()
+    await page.goto(f"{host.url}/api/status")
+    for _ in range(2):
+        await page.wait_for_selector("#entrance:not([hidden])", timeout=WITHIN)
+        await page.fill("#key", "wrong")
+        await page.click("#entrance button")
+    await page.wait_for_selector("#entrance:not([hidden])", timeout=WITHIN)
+
+
+@pytest.mark.usefixtures("harvested")
+@pytest.mark.parametrize("width", [400, 1280])
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+async def test_axe_finds_nothing(browser: Browser, host: RunningHost, width: int, dark: bool) -> None:  # noqa: FBT001 - a parameter
+    page = await entered(browser, host, width=width, dark=dark)
+    for name in ("overview", f"dataset/{APPS}", "reports", "report/not-used", "runs", "operations", "health"):
+        await view(page, name)
+        await page.evaluate(AXE.read_text())  # a script tag would break the policy of the page
+        found = await page.evaluate(
+            "axe.run().then(({violations}) => violations.map(({id, nodes}) => [id, nodes[0].html]))"
+        )
+        assert found == [], name
+        wide = await page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth")
+        assert not wide, name
+
+
+@pytest.mark.usefixtures("harvested")
+async def test_a_copy_needs_neither_app_nor_network(
+    browser: Browser, azurite: Azurite, simulator: Simulator, tmp_path: Path
+) -> None:
+    out = tmp_path / "status.html"
+    child = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "shared.tables.page", "--out", str(out)),
+        cwd=ROOT,
+        env={**os.environ, **app_settings(azurite, simulator)},
+        stdout=asyncio.subprocess.PIPE,
+    )
+    await child.communicate()
+    assert child.returncode == 0
+    context = await browser.new_context(offline=True)
+    page = await context.new_page()
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url) if request.url.startswith("http") else None)
+    await page.goto(out.as_uri())
+    await page.wait_for_selector("main table", timeout=WITHIN)
+    assert APPS in await page.locator("main").inner_text()
+    await view(page, f"dataset/{APPS}")
+    await page.wait_for_selector(".chart canvas")
+    assert asked == []
+
+
+@pytest.mark.usefixtures("harvested")
+async def test_what_comes_from_outside_is_shown_as_text(browser: Browser, host: RunningHost) -> None:
+    page = await entered(browser, host)
+    spelt = json.dumps({"value": [{"source": "graph", "name": "<img src=x onerror=alert(1)>", "enabled": True}]})
+    await page.route("**/api/datasets", lambda route: route.fulfill(body=spelt, content_type="application/json"))
+    await view(page, "reports")
+    await view(page, "overview")
+    assert await page.locator("main img").count() == 0
+    assert "<img src=x" in await page.locator("main").inner_text()
