@@ -57,7 +57,7 @@ async def test_a_harvest_survives_the_death_of_its_host(
 
 async def asked_for(avepoint: Simulator, *, pages: int) -> None:
     """Wait until a worker is in the middle of the list."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while True:
             if len(avepoint.requests(POWERAPPS)) >= pages:
                 return

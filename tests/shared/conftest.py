@@ -114,7 +114,7 @@ def check(checks: list[Check], name: str) -> Check:
 
 async def until_ok(services: Services, name: str) -> None:
     """Ask for the health of the app until what runs in the background is done."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while check(await examined(services), name).status != "ok":  # noqa: ASYNC110 - health is polled
             await asyncio.sleep(0.01)
 

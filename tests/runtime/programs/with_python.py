@@ -90,7 +90,8 @@ def wait_for_table(run: Run) -> None:
 
 
 def of_the_app() -> None:
-    assert health.sync_detailed(client=STRANGER).status_code == 200
+    while health.sync_detailed(client=STRANGER).status_code != 200:
+        time.sleep(0.5)
     assert health_details.sync_detailed(client=APP).status_code == 200
     assert get_openapi.sync_detailed(client=APP).status_code == 200
 

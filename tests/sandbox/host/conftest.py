@@ -14,7 +14,7 @@ import pytest
 from sandbox.azurite import Azurite, azurite
 
 PRELUDE = """
-import asyncio, json, os, time
+import asyncio, json, os, threading, time
 import azure.functions as func
 
 app = func.FunctionApp()
@@ -61,7 +61,7 @@ def write_app(path: Path, source: str, host_json: dict[str, object] | None = Non
     return App(path)
 
 
-async def until(condition: Callable[[], bool | Awaitable[bool]], *, within: float = 15) -> None:
+async def until(condition: Callable[[], bool | Awaitable[bool]], *, within: float = 60) -> None:
     """Wait until the condition holds, at most so many seconds."""
     async with asyncio.timeout(within):
         while True:

@@ -124,7 +124,8 @@ async def test_the_status_is_a_blob_and_what_was_missed_is_called_past_due_with_
         assert (called["past_due"], called["Next"]) == (True, "2025-03-01T00:00:00+00:00")
 
         async def updated() -> bool:
-            return datetime.fromisoformat((await _status(blobs, path))["Last"]) > datetime.now(UTC) - timedelta(hours=1)
+            last = (await _status(blobs, path))["Last"]
+            return last != missed["Last"] and datetime.fromisoformat(last) > datetime.now(UTC) - timedelta(hours=1)
 
         await until(updated)
     async with running_host(app=app.path, env=env, log=app.log):
