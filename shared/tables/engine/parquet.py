@@ -50,7 +50,7 @@ async def write_parquet(engine: Engine, query: str, path: Path, streams: Mapping
             connection.register(name, stream)
         target = literal(str(path))
         size = f"ROW_GROUP_SIZE {_ROW_GROUP}, ROW_GROUP_SIZE_BYTES '{max(1, engine.memory_mb // _PART_OF_MEMORY)}MB'"
-        options = f"FORMAT parquet, COMPRESSION snappy, {size}"
+        options = f"FORMAT parquet, COMPRESSION snappy, WRITE_BLOOM_FILTER false, {size}"
         copied = connection.execute(f"COPY ({query}) TO {target} ({options})").fetchone()
         for name in registered:
             connection.unregister(name)

@@ -7,7 +7,7 @@ A value that fits is in its column; every other one, and that of a field whose n
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
-from hashlib import blake2b
+from hashlib import sha256
 from typing import Final
 
 import arro3.core as arrow
@@ -27,7 +27,7 @@ from shared.tables.schema.findings import FieldFindings, FindingKind, Findings
 from shared.tables.schema.policy import reserved
 from shared.tables.values.arrays import strict_array
 from shared.tables.values.decoding import Chunk, LineDecoder, Values
-from shared.tables.values.scalars import CONVERT, MISFIT, digest, key_part, kind_of
+from shared.tables.values.scalars import CONVERT, MISFIT, digest, key_part, key_parts, kind_of
 from shared.tables.values.text import json_text, plain_json_text
 
 type Cells = Values | arrow.Array
@@ -51,6 +51,22 @@ class Rows:
     columns: Mapping[str, Cells]
 
 
+@dataclass(slots=True)
+class _Counted:
+    """What the lines so far have shown of a field; only the end of a part makes a document of it."""
+
+    values: int = 0
+    misfits: int = 0
+    kinds: frozenset[FindingKind] = frozenset()
+
+    def add(self, values: int, kinds: frozenset[FindingKind], misfits: int = 0) -> None:
+        """Count more values that are not null."""
+        self.values += values
+        self.misfits += misfits
+        if not kinds <= self.kinds:
+            self.kinds |= kinds
+
+
 class RowReader:
     """Turns the lines of a part into rows, and remembers what they show of the fields."""
 
@@ -67,12 +83,16 @@ class RowReader:
         self._reserved = reserved(spec)
         self._decoder = LineDecoder(schema, is_child=bool(spec.parameters))
         self._rows = 0
-        self._found: dict[str, FieldFindings] = {}
+        self._found: defaultdict[str, _Counted] = defaultdict(_Counted)
 
     @property
     def findings(self) -> Findings:
         """What the lines so far have shown."""
-        return Findings(rows=self._rows, fields=self._found)
+        fields = {
+            name: FieldFindings(values=found.values, misfits=found.misfits, kinds=found.kinds)
+            for name, found in self._found.items()
+        }
+        return Findings(rows=self._rows, fields=fields)
 
     def read(self, text: bytes) -> Rows:
         """Read whole lines."""
@@ -102,7 +122,7 @@ class RowReader:
             return
         column = self._columns.get(field)
         if column is None:
-            self._count(field, _shown(values))
+            self._found[field].add(len(values) - _nulls(values), _kinds(values))
             if field.casefold() in self._reserved:
                 _rescue_all(field, values, rescue)
             return
@@ -113,7 +133,7 @@ class RowReader:
             columns[column.name], misfits = _converted(values, column, is_plain=chunk.is_plain)
         nulls = _nulls(values) if array is None or column.type == "timestamp" else array.null_count
         kinds = self._kinds(column, values, nulls, is_strict=field in chunk.strict)
-        self._count(field, FieldFindings(values=len(values) - nulls, misfits=len(misfits), kinds=kinds))
+        self._found[field].add(len(values) - nulls, kinds, len(misfits))
         if column.is_renamed:
             _rescue_all(field, values, rescue)
         else:
@@ -123,10 +143,7 @@ class RowReader:
     def _kinds(self, column: Column, values: Values, nulls: int, *, is_strict: bool) -> frozenset[FindingKind]:
         if column.field not in self._undecided or column.type == "json" or nulls == len(values):
             return frozenset()
-        return _strict_kinds(column.type, values, nulls) if is_strict else _shown(values).kinds
-
-    def _count(self, field: str, found: FieldFindings) -> None:
-        self._found[field] = self._found[field] + found if field in self._found else found
+        return _strict_kinds(column.type, values, nulls) if is_strict else _kinds(values)
 
     def _keys(self, chunk: Chunk, parents: Values | None, count: int) -> Values:
         if not self._spec.key:
@@ -134,7 +151,7 @@ class RowReader:
         parts: list[Values] = [self._parent_values(parents, name, count) for name in self._spec.parameters]
         parts += [self._key_values(chunk, name, count) for name in self._spec.key]
         if len(parts) == 1:
-            return [key_part(value) for value in parts[0]]
+            return key_parts(parts[0])
         return ["|".join(map(key_part, row)) for row in zip(*parts, strict=True)]
 
     def _key_values(self, chunk: Chunk, field: str, count: int) -> Values:
@@ -166,7 +183,7 @@ class RowReader:
 
 def line_hash(line: bytes) -> str:
     """Return 64 bits that stand for a line, as hexadecimal digits."""
-    return blake2b(line, digest_size=8).hexdigest()
+    return sha256(line).hexdigest()[:16]
 
 
 def _converted(values: Values, column: Column, *, is_plain: bool) -> tuple[Values, list[int]]:
@@ -194,11 +211,8 @@ def _nulls(values: Values) -> int:
     return values.count(None)
 
 
-def _shown(values: Values) -> FieldFindings:
-    return FieldFindings(
-        values=len(values) - _nulls(values),
-        kinds=frozenset(kind_of(value) for value in values if value is not None),
-    )
+def _kinds(values: Values) -> frozenset[FindingKind]:
+    return frozenset(kind_of(value) for value in values if value is not None)
 
 
 def _rescue_parents(items: Values, parents: Values, rescue: Rescue) -> None:

@@ -22,7 +22,7 @@ from shared.tables.values.rows import RowReader, Rows
 
 _GZIP: Final = 16 + 15
 _INFLATED_AT_ONCE: Final = 128 * 1024
-_TEXT_AT_ONCE: Final = 1024 * 1024
+_TEXT_AT_ONCE: Final = 2 * 1024 * 1024
 """Bytes, compressed and not: some hundreds of lines, so that no step takes long or much memory."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -91,11 +91,13 @@ class _Source:
             for piece in self._compressed():
                 sha256.update(piece)
                 while piece and not inflater.eof:
-                    text = rest + inflater.decompress(piece, _TEXT_AT_ONCE)
+                    text = inflater.decompress(piece, _TEXT_AT_ONCE)
                     piece = inflater.unconsumed_tail  # noqa: PLW2901 - what is left of it
                     end = text.rfind(b"\n") + 1
-                    rest = text[end:]
-                    yield text[:end]
+                    if end:
+                        yield b"".join((rest, memoryview(text)[:end]))
+                        rest = b""
+                    rest += text[end:]
         except isal_zlib.error as error:  # type: ignore[misc]  # the stub calls the class an instance
             raise DamagedDocument(f"{self._part.path} is not a gzip stream: {error}") from error
         if rest or not inflater.eof:
