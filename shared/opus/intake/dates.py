@@ -79,10 +79,11 @@ class Dates:
 
     def written(self, time: datetime) -> str:
         """``time`` as Opus wants it."""
-        return self._formatted(self.instant(time).astimezone(self.zone).replace(tzinfo=None))
+        instant = time if time.tzinfo else self.instant(time)
+        return self._formatted(instant.astimezone(self.zone).replace(tzinfo=None))
 
     def _formatted(self, local: datetime) -> str:
-        return local.strftime(self.format) if self.format else local.replace(microsecond=0).isoformat()
+        return local.strftime(self.format) if self.format else local.isoformat(timespec="seconds")
 
     def read(self, text: str) -> str:
         """Return a time that Opus gave, as RFC 3339 in UTC; what cannot be read stays as it is."""
