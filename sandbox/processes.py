@@ -13,7 +13,7 @@ from typing import Final, Self
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 POLL_SECONDS: Final = 0.02
-START_SECONDS: Final = 30.0
+START_SECONDS: Final = 120.0
 STOP_SECONDS: Final = 35.0  # the host drains for up to 30
 
 

@@ -19,7 +19,7 @@ from sandbox.processes import Process
 from tests.terminal import CTRL_C, on_a_terminal, terminal
 
 WITHIN = 600.0
-SOON = 30.0
+SOON = 120.0
 SANDBOX = (sys.executable, "-m", "sandbox")
 DEMO = (*SANDBOX, "demo", "--items", "20", "--latency-ms", "0")
 START = (*SANDBOX, "start", "--items", "20", "--port", "0")
@@ -59,11 +59,8 @@ def said(shown: str) -> list[str]:
         "^Starting: The app",
         "^The first night",
         r"enpower .* [1-9]\d* items",
-        "^Read from storage",
         "^The second night",
-        "^What changed between",
         "^Opus: ",
-        "^What to do next",
         "make start$",
     ],
 )
