@@ -37,6 +37,7 @@ def test_every_install_checks_the_hashes() -> None:
     assert all("--require-hashes" in line for line in installs)
 
 
+@pytest.mark.slow
 def test_the_bill_of_materials_lists_what_is_deployed(tmp_path: Path) -> None:
     """Run what ``make sbom`` runs."""
     (command,) = re.findall(r"^\t(\S+/cyclonedx-py .*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)

@@ -77,6 +77,7 @@ def test_no_page_has_commands_that_nobody_runs() -> None:
     assert runnable <= {page.name for page in WALKED} | WITH_TESTS_OF_THEIR_OWN
 
 
+@pytest.mark.slow
 async def test_the_answers_are_those_of_the_page(
     azurite: Azurite, simulator: Simulator, tmp_path_factory: pytest.TempPathFactory
 ) -> None:

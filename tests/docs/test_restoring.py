@@ -5,6 +5,8 @@ import os
 import sys
 from pathlib import Path
 
+import pytest
+
 from sandbox.processes import ROOT
 from shared.azure.storage import Container
 from shared.harvest.plan import paths
@@ -25,6 +27,7 @@ from tests.opus.world import CONNECTION, call, records
 APPS, AUDIT = "enpower-powerapps", "aos-audit"
 
 
+@pytest.mark.slow
 async def test_the_page_sets_right_what_a_restore_has_torn_apart(
     services: Services, avepoint: Simulator, clock: Clock, environ: dict[str, str]
 ) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
-from typing import Protocol
+from typing import Literal, Protocol
 
 from sandbox.avepoint import AvePoint
 from sandbox.avepoint.items import TENANTS
@@ -226,6 +226,9 @@ def served(world: Place, manifest: Manifest) -> list[bytes]:
     return [item for tenant in manifest.tenants for item in world.avepoint.items(resource, tenant=tenant)]
 
 
+type Suite = Literal["test", "test-all", "soak"]
+
+
 @dataclass(frozen=True, slots=True)
 class Scenario:
     """A harvest: what is asked for, under which settings, of an AvePoint in which mood.
@@ -236,8 +239,7 @@ class Scenario:
         parents: Datasets that were harvested before, without any harm.
         faults: What it does wrong on the way, in the words of ``POST /_sandbox/faults``.
         story: What happens, and what has to hold at the end.
-        often: Whether it is cheap enough, and unlike the others, to be lived through with every test run; the soak
-            lives through all.
+        suite: The first suite in which a worker dies at each of its points; the soak lives through all scenarios.
     """
 
     name: str
@@ -248,7 +250,7 @@ class Scenario:
     parents: tuple[str, ...] = ()
     faults: tuple[Mapping[str, object], ...] = ()
     story: Story = one_night
-    often: bool = True
+    suite: Suite = "test"
 
     def world(self, simulation: Simulation) -> World:
         """The world in which it happens, before anything has."""
@@ -279,18 +281,19 @@ class Scenario:
 
 
 SCENARIOS = (
-    Scenario("one slice", often=False),
+    Scenario("one slice", suite="soak"),
     Scenario("a part a page", settings=A_PAGE_A_PART),
-    Scenario("a slice a page", settings=A_PAGE_A_SLICE, often=False),
-    Scenario("two tenants", settings={"tenants": TENANTS, **A_PAGE_A_SLICE}),
-    Scenario("two datasets", ("enpower-powerapps", "aos-jobs"), simulation={"items": 12}, often=False),
-    Scenario("two nights", simulation={"items": 8}, story=two_nights, often=False),
+    Scenario("a slice a page", settings=A_PAGE_A_SLICE, suite="soak"),
+    Scenario("two tenants", settings={"tenants": TENANTS, **A_PAGE_A_SLICE}, suite="test-all"),
+    Scenario("two datasets", ("enpower-powerapps", "aos-jobs"), simulation={"items": 12}, suite="soak"),
+    Scenario("two nights", simulation={"items": 8}, story=two_nights, suite="soak"),
     Scenario(
         "a window of two spans",
         ("aos-audit",),
         settings={"window_days": 8, "page_size": 30},
         simulation={"items": 300, "everyMinutes": 480},
         story=two_nights_and_a_month,
+        suite="test-all",
     ),
     Scenario(
         "a window in slices",
@@ -298,7 +301,7 @@ SCENARIOS = (
         settings={"window_days": 10, **A_PAGE_A_SLICE},
         simulation={"items": 300, "everyMinutes": 480},
         story=two_nights_and_a_month,
-        often=False,
+        suite="soak",
     ),
     Scenario(
         "told to wait",
@@ -308,7 +311,7 @@ SCENARIOS = (
         "a link that died",
         settings=A_PAGE_A_SLICE,
         faults=({"path": APPS, "status": 410, "skip": 2},),
-        often=False,
+        suite="soak",
     ),
     Scenario(
         "a child dataset",
@@ -317,6 +320,12 @@ SCENARIOS = (
         simulation={"items": {"enpower-powerapps": 2, "enpower-powerapp-launched-users": 5}},
         parents=("enpower-powerapps",),
     ),
-    Scenario("cancelled and resumed", settings=A_PAGE_A_SLICE, simulation={"items": 15}, story=cancelled_and_resumed),
-    Scenario("a month later", settings=A_PAGE_A_PART, simulation={"items": 15}, story=a_month_later),
+    Scenario(
+        "cancelled and resumed",
+        settings=A_PAGE_A_SLICE,
+        simulation={"items": 15},
+        story=cancelled_and_resumed,
+        suite="test-all",
+    ),
+    Scenario("a month later", settings=A_PAGE_A_PART, simulation={"items": 15}, story=a_month_later, suite="test-all"),
 )

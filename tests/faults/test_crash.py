@@ -6,8 +6,11 @@ from tests.faults.points import DeathAt
 from tests.faults.scenarios import SCENARIOS, Scenario
 from tests.faults.world import Simulation
 
+MARKS = {"test": (), "test-all": (pytest.mark.slow,)}
+LIVED_THROUGH = [pytest.param(one, id=one.name, marks=MARKS[one.suite]) for one in SCENARIOS if one.suite in MARKS]
 
-@pytest.mark.parametrize("scenario", [one for one in SCENARIOS if one.often], ids=lambda one: one.name)
+
+@pytest.mark.parametrize("scenario", LIVED_THROUGH)
 async def test_death_at_every_point(scenario: Scenario, simulation: Simulation) -> None:
     """By turns the message comes back to another worker, and is lost with the dead one, and only the sweep helps."""
     calm = DeathAt()

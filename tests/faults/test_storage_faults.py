@@ -66,7 +66,7 @@ class FailureAt:
         (SLICES, "before", 1),
         (SLICES, "after", 1),
         (replace(SLICES, story=a_night_with_help), "before", 15),
-        (WINDOWS, "after", 1),
+        pytest.param(WINDOWS, "after", 1, marks=pytest.mark.slow),
     ],
     ids=["refused", "answer lost", "away for a while", "answers lost about windows"],
 )

@@ -138,6 +138,7 @@ TAKEN: dict[str, tuple[dict[str, str], dict[str, Value]]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", REFUSED)
 def test_each_wrong_value_is_refused_in_a_sentence_that_names_the_variable(kind: str) -> None:
     wrong = REFUSED[kind]
@@ -154,6 +155,7 @@ def test_variables_become_parameters(kind: str) -> None:
     assert expected.items() <= parameters(variables).items()
 
 
+@pytest.mark.slow
 def test_what_is_not_json_is_refused_by_the_compiler() -> None:
     done = bicep(
         "build-params", str(INFRA / "main.bicepparam"), "--stdout", variables={**REQUIRED, "APP_SETTINGS": "{x"}

@@ -15,12 +15,14 @@ BEFORE = (SNAPSHOTS / "version-before.txt").read_text().splitlines()
 PRINCIPAL = re.compile(r"reference\([^()]*\)\.principalId")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ENVIRONMENTS)
 def test_snapshots_are_those_of_the_templates(name: str) -> None:
     """``make snapshots`` writes them; their diff is what a change does to Azure."""
     assert (SNAPSHOTS / f"{name}.json").read_text() == snapshot(ENVIRONMENTS[name]).text, "run make snapshots"
 
 
+@pytest.mark.slow
 def test_the_compiler_has_nothing_to_say() -> None:
     """Every rule of its linter is an error in bicepconfig.json; the parameter file brings all other files with it."""
     done = bicep("lint", str(INFRA / "main.bicepparam"), variables=REQUIRED)

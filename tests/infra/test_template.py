@@ -8,6 +8,8 @@ from tests.infra.compiler import template
 from tests.infra.paths import INFRA
 from tests.infra.snapshot import Value, at, items
 
+pytestmark = pytest.mark.slow  # for the compiler
+
 
 @pytest.fixture(scope="module")
 def sent() -> dict[str, Value]:

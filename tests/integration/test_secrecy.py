@@ -20,6 +20,8 @@ from tests.conftest import CLIENT, Simulator, app_settings
 from tests.docs.test_personal_data import kept_places
 from tests.runtime.conftest import ended
 
+pytestmark = pytest.mark.slow
+
 CONNECTION = "b4bbdbbd-cf2d-5c44-939b-be86bc688035"
 POWERAPPS = "/smp/powerplatform/powerapps"
 RECORD = {

@@ -29,6 +29,7 @@ async def azurite(tmp_path: Path) -> AsyncIterator[Azurite]:
         yield running
 
 
+@pytest.mark.slow
 async def test_forty_days_of_standstill_are_one_run_named_after_the_newest_tick(
     azurite: Azurite, avepoint: Simulator, tmp_path: Path
 ) -> None:

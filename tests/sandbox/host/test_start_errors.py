@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.processes import running, sandbox_command
+from sandbox.processes import START_SECONDS, running, sandbox_command
 from tests.sandbox.host.conftest import App, write_app
+
+pytestmark = pytest.mark.slow
 
 TIMER = """
 @app.timer_trigger("timer", "{schedule}")
@@ -87,7 +89,7 @@ async def endings(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[i
         app = _prepare(tmp_path_factory.mktemp("app"), case)
         command = sandbox_command("host", "--port", "0", "--app", app.path)
         async with both, running(*command, env=app.environment(**case.settings), log=app.log) as process:
-            return await process.ended(), process.output()
+            return await process.ended(within=START_SECONDS), process.output()
 
     return dict(zip(CASES, await asyncio.gather(*map(ending, CASES.values())), strict=True))
 

@@ -116,6 +116,7 @@ async def all_changes(*datasets: Nights) -> Counter[tuple[str, ...]]:
     return told
 
 
+@pytest.mark.slow
 async def test_every_change_is_told_once_in_ten_nights(
     tenant: Tenant, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
