@@ -204,6 +204,7 @@ async def check_latest_and_content(host: Host, scenario: Scenario, run: Run) -> 
     await check(host.world.storage)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sleeper", SLEEPERS, ids=lambda one: one.name)
 async def test_standing_still_at_every_point(sleeper: Sleeper, simulation: Simulation) -> None:
     broken = {}

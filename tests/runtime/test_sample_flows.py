@@ -149,6 +149,7 @@ async def harvested(app: httpx.AsyncClient) -> str:
             await asyncio.sleep(POLL_SECONDS)
 
 
+@pytest.mark.slow
 async def test_the_nightly_report_tells_what_is_late_and_what_changed(
     host: RunningHost, app: httpx.AsyncClient, avepoint: Simulator
 ) -> None:

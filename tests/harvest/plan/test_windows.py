@@ -64,7 +64,11 @@ def between(avepoint: Simulator, dataset: str, window: Window) -> list[bytes]:
 
 
 @pytest.mark.parametrize(
-    "choices", [{}, {"windowEnd": "exclusive", "windowDay": "end"}], ids=["ends included", "ends excluded"]
+    "choices",
+    [
+        pytest.param({}, id="ends included"),
+        pytest.param({"windowEnd": "exclusive", "windowDay": "end"}, id="ends excluded", marks=pytest.mark.slow),
+    ],
 )
 @pytest.mark.parametrize("dataset", WINDOWED)
 async def test_every_event_once_over_three_nights(

@@ -86,6 +86,7 @@ async def test_snapshot_holds_what_was_served(
         await check_parts(services, manifest)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dataset", EVERY, ids=name_of)
 async def test_what_the_documents_leave_open_makes_no_difference(
     services: Services, clock: Clock, avepoint: Simulator, harvest: Harvest, dataset: Dataset

@@ -56,6 +56,7 @@ FAILURES = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dataset", EVERY, ids=name_of)
 async def test_a_failure_inside_a_good_answer_publishes_nothing(
     services: Services, clock: Clock, avepoint: Simulator, harvest: Harvest, dataset: Dataset
