@@ -80,6 +80,7 @@ def caller(host: RunningHost) -> Caller:
     return Caller(f"{host.url}/api", host.key)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("services")
 @pytest.mark.parametrize("name", OPERATIONS)
 async def test_nothing_undocumented_is_answered(caller: Caller, name: str) -> None:

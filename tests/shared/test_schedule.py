@@ -94,7 +94,7 @@ def test_the_ticks_are_those_of_the_host(case: dict[str, Any]) -> None:
 
 
 @given(expressions, moments)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_next_and_latest_agree_with_a_slow_reading(expression: str, after: datetime) -> None:
     both_readings_agree(expression, after)
 

@@ -69,6 +69,7 @@ def settings(app: App, storage: Azurite, queue: QueueClient, seconds: float) -> 
     )
 
 
+@pytest.mark.slow
 async def test_a_killed_host_leaves_its_message_to_the_next_one(app: App, storage: Azurite, queue: QueueClient) -> None:
     env = settings(app, storage, queue, seconds=60)
     async with queue:
@@ -96,6 +97,7 @@ async def test_sigterm_lets_work_finish_and_takes_no_more(app: App, storage: Azu
         assert [message.content async for message in queue.receive_messages()] == ["dG9vIGxhdGU="]
 
 
+@pytest.mark.slow
 async def test_a_function_past_its_time_writes_on_while_its_message_is_taken_again_and_its_neighbours_fail(
     tmp_path: Path, storage: Azurite, queue: QueueClient
 ) -> None:

@@ -103,6 +103,7 @@ async def test_admin_invocation_answers(
         assert (await client.post(f"/admin/functions/{path}", headers=headers, content=body)).status_code == status
 
 
+@pytest.mark.slow
 async def test_the_status_is_a_blob_and_what_was_missed_is_called_past_due_with_the_next_start(
     tmp_path: Path, storage: Azurite, blobs: ContainerClient
 ) -> None:
