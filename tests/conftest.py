@@ -24,7 +24,10 @@ from shared.azure.storage import Container, Queue, Storage
 from shared.services import Services, open_services
 from shared.settings import Settings, load_settings
 
-hypothesis.settings.register_profile("steady", deadline=None)  # how long an example takes is no property of the code
+# How long an example takes is no property of the code, and a change is judged by examples that the one before passed:
+# `pytest --hypothesis-profile=anew` looks for others.
+hypothesis.settings.register_profile("steady", deadline=None, derandomize=True)
+hypothesis.settings.register_profile("anew", deadline=None, derandomize=False)
 hypothesis.settings.load_profile("steady")
 
 if {"http", "https", "all"} & getproxies().keys():

@@ -196,9 +196,9 @@ class TimerMachine(RuleBasedStateMachine):
 
 
 def test_every_due_period_has_exactly_one_run() -> None:
-    explore(TimerMachine, examples=12, steps=12, always_the_same=True)
+    explore(TimerMachine, examples=12, steps=12)
 
 
 @pytest.mark.slow
 def test_every_due_period_has_exactly_one_run_at_length() -> None:
-    explore(TimerMachine, examples=100, steps=30, always_the_same=False)
+    explore(TimerMachine, examples=100, steps=30)
