@@ -79,7 +79,7 @@ class _Source:
     def rows(self, reader: RowReader) -> Iterator[Rows]:
         """Yield all rows; what goes wrong on the way is kept, for the engine makes a text of it."""
         try:
-            yield from (reader.read(text) for text in self._texts() if text)
+            yield from map(reader.read, self._texts())
         except AppError as error:
             self.error = error
             raise
