@@ -14,7 +14,7 @@ import pytest
 
 from sandbox.processes import ROOT, Process, free_port, running
 from sandbox.serving import listen
-from tests.sandbox.host.conftest import until
+from tests.waiting import until
 
 WITHIN = 120.0
 WIDTH = 80

@@ -1,9 +1,8 @@
 """Operations without a host: the tests are the flow and the queue."""
 
-import asyncio
 import base64
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import pytest
@@ -18,6 +17,7 @@ from shared.opus.operations.operations import Call, Operations
 from shared.opus.operations.progress import OperationProgress
 from shared.services import Services
 from tests.conftest import Clock, Simulator
+from tests.waiting import until
 
 CONNECTION = "b4bbdbbd-cf2d-5c44-939b-be86bc688035"
 BEFORE = "2999-01-01T00:00:00Z"
@@ -144,12 +144,6 @@ def reopen(bench: Bench) -> Reopen:
         return replace(bench, services=replace(bench.services, settings=changed))
 
     return reopened
-
-
-async def until(condition: Callable[[], Awaitable[object]]) -> None:
-    """Wait until a condition is met."""
-    while not await condition():  # noqa: ASYNC110 - what is waited for happens on the other side of a socket
-        await asyncio.sleep(0.005)
 
 
 def call(key: str | None) -> Call:

@@ -3,7 +3,6 @@
 It takes a minute, because the claim of the dead worker has to run out.
 """
 
-import asyncio
 import os
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -18,6 +17,7 @@ from shared.services import Services
 from tests.conftest import Simulator, app_settings
 from tests.harvest.conftest import latest_manifest, lines
 from tests.runtime.conftest import ended
+from tests.waiting import until
 
 pytestmark = pytest.mark.slow
 
@@ -57,11 +57,7 @@ async def test_a_harvest_survives_the_death_of_its_host(
 
 async def asked_for(avepoint: Simulator, *, pages: int) -> None:
     """Wait until a worker is in the middle of the list."""
-    async with asyncio.timeout(60):
-        while True:
-            if len(avepoint.requests(POWERAPPS)) >= pages:
-                return
-            await asyncio.sleep(0.01)
+    await until(lambda: len(avepoint.requests(POWERAPPS)) >= pages)
 
 
 def caller(url: str, key: str) -> httpx.AsyncClient:

@@ -10,6 +10,7 @@ import pytest
 from sandbox.azurite import Azurite
 from sandbox.host.process import RunningHost, running_host
 from tests.conftest import Simulator, app_settings
+from tests.waiting import until
 
 CONNECTION = "b4bbdbbd-cf2d-5c44-939b-be86bc688035"
 SUBMIT = f"opus/connections/{CONNECTION}/records"
@@ -99,8 +100,7 @@ async def test_what_one_host_has_accepted_the_next_one_finishes(
     ):
         told = await client.post(url, json=body)
         assert (told.status_code, told.json()["status"]) == (httpx.codes.OK, "NotStarted")
-        while not avepoint.requests(OPUS):  # noqa: ASYNC110 - the host asks it from another process
-            await asyncio.sleep(0.01)
+        await until(lambda: avepoint.requests(OPUS))
     async with (
         running_host(log=tmp_path / "next.log", env=environ) as following,
         httpx.AsyncClient(base_url=following.url, headers=headers, timeout=40) as client,

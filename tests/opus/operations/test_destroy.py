@@ -12,8 +12,9 @@ from shared.azure.storage import Container
 from shared.credentials.secrets import VaultUnavailable
 from shared.errors import Forbidden, InvalidInput, KeyReused, Misconfigured, Problem
 from shared.opus.operations.execution import LEASE_MARGIN
-from tests.opus.conftest import BEFORE, CONNECTION, Bench, Reopen, call, ids, records, until
+from tests.opus.conftest import BEFORE, CONNECTION, Bench, Reopen, call, ids, records
 from tests.opus.dying import Killed, dying
+from tests.waiting import until
 
 LOST_AFTER_EXECUTION = {"method": "DELETE", "cut": 0, "execute": True}
 LOST_BEFORE_EXECUTION = {"method": "DELETE", "cut": 0}

@@ -10,10 +10,11 @@ from shared.azure.storage import Container, Queue
 from shared.errors import KeyReused, TooLarge
 from shared.opus.intake.inputs import ResolveInput
 from shared.opus.ledger.deduplication import SPAN
-from tests.opus.conftest import CONNECTION, Bench, Reopen, call, records, until
+from tests.opus.conftest import CONNECTION, Bench, Reopen, call, records
 from tests.opus.dying import Killed, dying
 from tests.opus.world import Host, World
 from tests.opus.world import call as world_call
+from tests.waiting import until
 
 
 @pytest.mark.parametrize("count", [1, 15, 16, 100])

@@ -1,17 +1,16 @@
 """Small function apps, a real Azurite, and a record that functions write and tests read."""
 
-import asyncio
 import json
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from inspect import isawaitable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from sandbox.azurite import Azurite, azurite
+from tests.waiting import until
 
 PRELUDE = """
 import asyncio, json, os, threading, time
@@ -59,16 +58,6 @@ def write_app(path: Path, source: str, host_json: dict[str, object] | None = Non
     (path / "host.json").write_text(json.dumps({"version": "2.0", **(host_json or {})}))
     (path / "function_app.py").write_text(PRELUDE + source)
     return App(path)
-
-
-async def until(condition: Callable[[], bool | Awaitable[bool]], *, within: float = 60) -> None:
-    """Wait until the condition holds, at most so many seconds."""
-    async with asyncio.timeout(within):
-        while True:
-            met = condition()
-            if await met if isawaitable(met) else met:
-                return
-            await asyncio.sleep(0.02)
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,8 @@ from sandbox.host.process import running_host
 from sandbox.host.runtime import Function, Outcome, Runtime
 from sandbox.host.server import Host
 from sandbox.host.settings import HostJson
-from tests.sandbox.host.conftest import App, until, write_app
+from tests.sandbox.host.conftest import App, write_app
+from tests.waiting import until
 
 APP = """
 @app.queue_trigger("message", "%QUEUE%", "STORE")

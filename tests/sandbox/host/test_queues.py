@@ -14,7 +14,8 @@ from sandbox.azurite import Azurite
 from sandbox.host.process import RunningHost, running_host
 from sandbox.host.queues.listener import pauses
 from tests.recordings import recorded
-from tests.sandbox.host.conftest import App, until, write_app
+from tests.sandbox.host.conftest import App, write_app
+from tests.waiting import until
 
 APP = """
 def entry(message):

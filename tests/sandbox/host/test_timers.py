@@ -13,7 +13,8 @@ from azure.storage.blob.aio import ContainerClient
 from sandbox.azurite import Azurite
 from sandbox.host.process import RunningHost, running_host
 from sandbox.host.timers.storage import CONTAINER, BlobLock
-from tests.sandbox.host.conftest import App, until, write_app
+from tests.sandbox.host.conftest import App, write_app
+from tests.waiting import until
 
 APP = """
 @app.timer_trigger("timer", "%EVERY_SECOND%", use_monitor=True)
