@@ -256,8 +256,8 @@ def _translated() -> Iterator[None]:
     try:
         yield
     except duckdb.OutOfMemoryException as error:
-        message = "the question needs more memory than the tables have"
-        raise StorageUnavailable(message, remedy="Ask for less, or raise TABLES_MEMORY_MB.") from error
+        message, remedy = "the question needs more memory than there is", "Ask for less, or read the table itself."
+        raise StorageUnavailable(message, remedy=remedy) from error
 
 
 def _is_gone(path: str, now: DeltaTable, since: datetime) -> bool:
