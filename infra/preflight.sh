@@ -8,7 +8,7 @@
 #
 # AZURE_SUBSCRIPTION_ID, AZURE_RESOURCE_GROUP   where to look; default: where az is signed in, rg-$AZURE_ENV_NAME
 # ALLOW_WEAKER=true                             what only weakens is told, and passes
-# APP_KEY                                       a function key of the app: operations at work are told
+# APP_KEY, or APP_TOKEN where callers sign in   a function key of the app, or an access token: operations at work are told
 set -euo pipefail
 
 parts=$(dirname "$0")/preflight

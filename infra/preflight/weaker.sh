@@ -127,18 +127,33 @@ days_of() {
 }
 
 check_operations() {
-  local url day at_work=0 found
+  local url day at_work=0 found header variable
   url=$(deployed FUNCTION_APP_URL)
-  [ -n "${APP_KEY:-}" ] && [ -n "$url" ] || return 0
+  [ -n "${APP_KEY:-}${APP_TOKEN:-}" ] && [ -n "$url" ] || return 0
+  choose_header
   for day in $(date -u +%Y-%m-%d) $(yesterday); do
     if ! found=$(operations "$url/api/operations?date=$day"); then
-      not_seen "operations at work"
+      not_seen "operations at work$(hint)"
       return
     fi
     at_work=$((at_work + found))
   done
   [ "$at_work" = 0 ] || finding "$(deployed FUNCTION_APP_NAME)" "operations at work: $at_work, and a deployment ends what runs. \
-Wait until they have ended: curl -H @- \"$url/api/operations\" <<<\"x-functions-key: \$APP_KEY\""
+Wait until they have ended: curl -H @- \"$url/api/operations\" <<<\"$header\$$variable\""
+}
+
+# The app takes a token where callers sign in, and a key where they do not.
+choose_header() {
+  if [ -n "${APP_TOKEN:-}" ] && { [ -z "${APP_KEY:-}" ] || [ -n "$(deployed ENTRA_CLIENT_ID)" ]; }; then
+    header="Authorization: Bearer " variable=APP_TOKEN
+  else
+    header="x-functions-key: " variable=APP_KEY
+  fi
+}
+
+hint() {
+  [ "$variable" = APP_TOKEN ] || [ -z "$(deployed ENTRA_CLIENT_ID)" ] ||
+    printf %s " (callers sign in: put an access token into APP_TOKEN, as docs/access.md says)"
 }
 
 # GNU's date, or that of a Mac.
@@ -150,7 +165,7 @@ yesterday() {
 operations() {
   local list after='' total=0
   while :; do
-    list=$(printf 'header = "x-functions-key: %s"\n' "$APP_KEY" |
+    list=$(printf 'header = "%s%s"\n' "$header" "${!variable}" |
       curl --config - --silent --show-error --fail --max-time 30 "$1${after:+&after=$after}" 2>"$scratch/errors") || return 1
     total=$((total + $(grep -oE '"status": *"(NotStarted|Running)"' <<<"$list" | wc -l || true)))
     after=$(sed -n 's/.*"nextLink": *"[^"]*[?&]after=\([^"&]*\).*/\1/p' <<<"$list")

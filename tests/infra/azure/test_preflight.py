@@ -330,6 +330,47 @@ async def test_operations_on_later_pages(shell: CommandLine, azure: Standin) -> 
     assert "operations at work: 2" in done.output
 
 
+@pytest.mark.parametrize(
+    ("sign_in", "deployed", "header"),
+    [
+        ({"APP_TOKEN": "the.token\r\n"}, VARIABLES["ENTRA_CLIENT_ID"], "Authorization: Bearer the.token"),
+        ({"APP_KEY": "key", "APP_TOKEN": "the.token"}, VARIABLES["ENTRA_CLIENT_ID"], "Authorization: Bearer the.token"),
+        ({"APP_KEY": "key", "APP_TOKEN": "the.token"}, "", "x-functions-key: key"),
+    ],
+)
+async def test_operations_at_work_where_callers_sign_in(
+    shell: CommandLine, azure: Standin, sign_in: dict[str, str], deployed: str, header: str
+) -> None:
+    """An app with sign-in takes no key, and one without it no token."""
+    name, value = header.split(": ")
+
+    async def operations(request: Request) -> Response:
+        assert request.headers[name] == value
+        assert len({"authorization", "x-functions-key"}.intersection(request.headers)) == 1
+        return JSONResponse({"value": [{"status": "Running"}]})
+
+    outputs = VARIABLES | {"FUNCTION_APP_NAME": SITE, "FUNCTION_APP_URL": f"https://{SITE}.sites.azure.test"}
+    deploy(azure.management, "prod-4", at="2026-11-04T10:00:00Z", outputs=outputs | {"ENTRA_CLIENT_ID": deployed})
+    azure.services[".sites.azure.test"] = operations
+    done = await preflight(shell, azure, **VARIABLES, **sign_in)
+    assert (done.status, about(done), done.errors) == (1, [SITE], "")
+    assert "operations at work: 2" in done.output
+    variable = "APP_TOKEN" if name == "Authorization" else "APP_KEY"
+    assert f'<<<"{header.removesuffix(sign_in[variable].strip())}${variable}"' in done.output
+    assert "the.token" not in done.output
+
+
+async def test_a_key_where_callers_sign_in(shell: CommandLine, azure: Standin) -> None:
+    async def operations(_: Request) -> Response:
+        return JSONResponse({"error": {"code": "Unauthorized"}}, 401)
+
+    azure.services[".sites.azure.test"] = operations
+    done = await preflight(shell, azure, **VARIABLES, APP_KEY="key")
+    assert (done.status, done.output) == (0, "")
+    assert done.errors.startswith("not looked at: operations at work")
+    assert "APP_TOKEN" in done.errors
+
+
 async def test_what_may_not_be_looked_at_is_said_and_stops_nothing(shell: CommandLine, azure: Standin) -> None:
     azure.management.refused |= {"geoRegions", "skus", "deletedVaults", "permissions", "vnet-hub"}
     done = await preflight(shell, azure, **VARIABLES, APP_KEY="key", AVEPOINT_CLIENT_SECRET="secret")
@@ -372,4 +413,4 @@ async def test_the_subscription_and_the_group_that_are_named(shell: CommandLine,
 def test_no_secret_stands_on_a_command_line() -> None:
     for script in Path("infra").rglob("*.sh"):
         for command in re.findall(r"^ *(?:\w+=\$\()?(?:az|azure|curl) .*$", script.read_text(), re.MULTILINE):
-            assert not re.search(r"\$\{?(APP_KEY|AVEPOINT_CLIENT_SECRET)", command), command
+            assert not re.search(r"\$\{?(APP_KEY|APP_TOKEN|AVEPOINT_CLIENT_SECRET)", command), command
