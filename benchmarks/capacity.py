@@ -42,83 +42,87 @@ _MONTH: Final = "month graph/enpower-powerapps=20000 graph/enpower-cloudflows=50
 _TEXT: Final = """\
 # Capacity
 
-How long a harvest takes, what bounds it, and what would help. For your own numbers:
+This page says how long a harvest takes, what limits it, and what makes it faster. The command calculates with your
+own numbers:
 
 {examples}
-It asks the same formula as `POST /api/harvests?dryRun=true` (`shared/harvest/plan/capacity.py`), and a test holds that
-formula against the real request budget in simulated time. `make bench` writes this page from the formula and from the
-measured figures of [benchmarks.md](benchmarks.md).
+The command uses the same formula as `POST /api/harvests?dryRun=true` (`shared/harvest/plan/capacity.py`). A test
+compares the formula with the real request budget in simulated time. `make bench` writes this page from the formula
+and from the measured figures of [benchmarks.md](benchmarks.md).
 
 ## A month
 
-What nights of harvests take and leave behind, for the lists you choose and their size; and, with an option for each
-price that you know (`--per-gb-second`, …), what it costs:
+The command also calculates a month of nightly harvests: how many requests and how much storage they need, for the
+lists that you name and their sizes. With options for the prices that you know (`--per-gb-second`, …), it also prints
+the costs:
 
 {month}
-A list in windows is named with what comes in a day. `:BYTES` after the number says how large a compressed item is:
-divide `bytes` by `items` of a manifest. Without it an item is one of the benchmark's, 3 KB before compression.
+For a windowed list, give the number of new items in a day. `:BYTES` after the number is the size of a compressed
+item: divide `bytes` by `items` of a manifest. Without it, an item has the size of the benchmark's items, 3 KB before
+compression.
 
-- **Transactions** are counted on the real worker and the real tables. Most are those of the sweep, which lists what
-  there is, and looks at every table; what the host asks of idle queues comes on top.
-- **GB** are those of snapshots, state, tables with their old versions and changes, and history. Copies that are kept by
-  soft delete and versioning, evidence and logs come on top.
-- **GB-seconds** are computed: the latency of AvePoint and of storage, and measured CPU, on one instance.
-- Outages come on top: a list that fails is asked again.
+- **Transactions** were counted with the real worker and the real tables. The sweep makes most of them, because it
+  lists the stored blobs and looks at every table. The host's checks of idle queues are not included.
+- **GB** are those of snapshots, state, tables with their old versions and changes, and history. Evidence, logs, and
+  copies that soft delete and versioning keep are not included.
+- **GB-seconds** are calculated from the latency of AvePoint and of storage, and from the measured CPU time, on one
+  instance.
+- Outages are not included: the app requests a list that failed again.
 
-A simulated month in the tests holds requests, executions, transactions and bytes against these figures: they agree
-within a quarter.
+A test compares requests, executions, transactions and bytes of a simulated month with these figures. They differ by
+at most a quarter.
 
 ## The rule
 
-- **Requests.** A page each: items divided by the page size, and at least one for every list. A child dataset takes
-  one for every parent, however little the parent has.
-- **Latency.** A chain asks for one page after the other. Requests in flight are as many as there are partitions (one
-  for a list, or one for each of `HARVEST_TENANTS`; up to {fan_out} for the parents of a child dataset), and at most
-  `THROTTLE_CONCURRENCY` ({concurrency}) an instance. To the latency of a full page comes what cannot be done while
-  the next one is on its way: {own_ms:.0f} ms, as measured.
-- **CPU.** A full page of {page_size:,} items of 3 KB takes {cpu_ms:.0f} ms of one core, as measured: a core does
-  {rate:.0f} pages or {item_rate:,.0f} items a second. With {fan_out} chains on one core it is the CPU that bounds a
-  harvest of full pages when they come within {cpu_latency:.0f} ms; a second instance then helps.
+- **Requests.** One for each page: items divided by the page size, and at least one for every list. A child dataset
+  needs at least one for every parent.
+- **Latency.** A chain requests one page after the other. At the same time there are as many requests as partitions
+  (one for a list, or one for each of `HARVEST_TENANTS`; up to {fan_out} for the parents of a child dataset), and at
+  most `THROTTLE_CONCURRENCY` ({concurrency}) for each instance. Each full page takes its latency and {own_ms:.0f} ms
+  more (measured) for the work that cannot overlap with the next request.
+- **CPU.** A full page of {page_size:,} items of 3 KB takes {cpu_ms:.0f} ms of one core (measured): a core processes
+  {rate:.0f} pages or {item_rate:,.0f} items a second. With {fan_out} chains on one core, the CPU limits a harvest of
+  full pages if each page arrives within {cpu_latency:.0f} ms. Then a second instance helps.
 - **Budget.** {requests:,} requests in {window} (`THROTTLE_REQUESTS`, `THROTTLE_WINDOW_SECONDS`), less the
-  {percent:g} % for people waiting in flows: {share:,} for the harvests of all instances together. When they are
-  spent, harvests wait for the next window, and nothing is lost.
+  {percent:g} % that are reserved for HTTP callers (`THROTTLE_RESERVED_PERCENT`): {share:,} for the harvests of all
+  instances together. When they are used up, harvests wait for the next window, and nothing is lost.
 - **Deadline.** A run that has not ended after `HARVEST_RUN_HOURS` ({hours:g}) fails.
 
 ## The ceiling
 
-The budget is {flat:.2f} requests a second. At {latency} an answer *one* chain asks for {one_chain:.0f}, so that it is
-usually the budget and not the speed that bounds a large harvest. Below {share:,} requests more chains make a harvest
-faster; beyond that only fewer requests or a larger budget do.
+The budget is {flat:.2f} requests a second. If each answer takes {latency}, *one* chain makes {one_chain:.0f} requests
+a second. So the budget usually limits a large harvest, and not the speed. Below {share:,} requests, more chains make
+a harvest faster. Above that, only fewer requests or a larger budget help.
 
 | with a page size of | items in a window | items in a run of {hours:g} hours |
 |---|---|---|
 {ceilings}
 
-Of a child dataset the parents count: {share:,} in a window, {run_requests:,} in a run.
+For a child dataset, count the parents: {share:,} in a window, {run_requests:,} in a run.
 
 To raise the ceiling:
 
-- ask for larger pages: `HARVEST_PAGE_SIZE` is what AvePoint allows unless you lower it; the Graph API allows ten times
-  the 100 of the EnPower Web API;
-- harvest fewer parents in a run (`HARVEST_MAX_PARENTS`): those that were not asked for longest come first;
+- use the largest pages: without `HARVEST_PAGE_SIZE` the app requests the most that AvePoint allows, such as 1,000 for
+  the EnPower lists of the Graph API, and 100 for the EnPower Web API;
+- harvest fewer parents in a run (`HARVEST_MAX_PARENTS`): the app begins with the least recently harvested ones;
 - spread the schedules over the day;
-- have AvePoint raise its limit, and then raise `THROTTLE_REQUESTS`.
+- ask AvePoint to raise its limit, and then raise `THROTTLE_REQUESTS`.
 
 ## N items
 
-At {latency} a page, with the default settings, on one instance. *Waits* is the part of the time that is spent waiting
-for the next window.
+Each page takes {latency}, with the default settings, on one instance. *Waits* is the part of the time in which the
+harvest waits for the next window.
 
 {items}
 ## N parents
 
-A request for each parent, in {fan_out} partitions, at {latency} an answer.
+One request for each parent, in {fan_out} partitions; each answer takes {latency}.
 
 {parents}
 ## More instances
 
-The same {scaled:,} requests at {latency} an answer: instances help as long as there are chains for them, and the budget
-is not spent.
+{scaled:,} requests, and each answer takes {latency}. More instances help as long as there are chains for them and the
+budget is not used up.
 
 {instances}"""
 
