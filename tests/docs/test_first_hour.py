@@ -24,5 +24,13 @@ def test_the_container_sets_up_what_the_two_commands_need() -> None:
     assert CONTAINER["image"].endswith(f":{(ROOT / '.python-version').read_text().strip()}")
 
 
+def test_every_way_on_windows_installs_what_the_commands_of_the_pages_call() -> None:
+    """The image of the container has curl and git, and no jq."""
+    (wsl,) = re.findall(r"^\| WSL \|.*$", PAGE, re.MULTILINE)
+    assert "| jq -r " in PAGE
+    assert " jq" in wsl
+    assert " jq" in CONTAINER.get("onCreateCommand", "")
+
+
 def test_scripts_end_their_lines_as_linux_does() -> None:
     assert "* text=auto eol=lf" in (ROOT / ".gitattributes").read_text()
