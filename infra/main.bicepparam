@@ -278,11 +278,13 @@ param appSubnetId = empty(APP_SUBNET_ID) != empty(ENDPOINT_SUBNET_ID)
       ? null
       : !check.isResourceId(APP_SUBNET_ID, subnetType)
           ? fail(check.refusal('APP_SUBNET_ID', APP_SUBNET_ID, check.idOf(subnetType)))
-          : toLower(APP_SUBNET_ID) == toLower(ENDPOINT_SUBNET_ID)
-              ? fail('APP_SUBNET_ID and ENDPOINT_SUBNET_ID are the same: type two subnets, since the one of the app is delegated and takes no endpoints.')
-              : networked
-                  ? APP_SUBNET_ID
-                  : fail('APP_SUBNET_ID is given, and NETWORK makes no private endpoints: type both or private for NETWORK.')
+          : contains(last(split(APP_SUBNET_ID, '/')), '_')
+              ? fail('APP_SUBNET_ID names a subnet with an underscore in its name, which Flex Consumption refuses: type another one.')
+              : toLower(APP_SUBNET_ID) == toLower(ENDPOINT_SUBNET_ID)
+                  ? fail('APP_SUBNET_ID and ENDPOINT_SUBNET_ID are the same: type two subnets, since the one of the app is delegated and takes no endpoints.')
+                  : networked
+                      ? APP_SUBNET_ID
+                      : fail('APP_SUBNET_ID is given, and NETWORK makes no private endpoints: type both or private for NETWORK.')
 param endpointSubnetId = empty(ENDPOINT_SUBNET_ID) || check.isResourceId(ENDPOINT_SUBNET_ID, subnetType)
   ? ENDPOINT_SUBNET_ID
   : fail(check.refusal('ENDPOINT_SUBNET_ID', ENDPOINT_SUBNET_ID, check.idOf(subnetType)))
