@@ -17,8 +17,8 @@ from pathlib import Path
 from shared.azure.storage import Container, Storage
 from shared.clock import utc_now
 from shared.errors import DamagedDocument, GiveUp
-from shared.opus.evidence.findings import Known, SeenPiece, declarations, problems
-from shared.opus.evidence.gathering import first_day_known, known_operations, read_heads, read_pieces
+from shared.opus.evidence.findings import SeenPiece, declarations, problems
+from shared.opus.evidence.gathering import Ledger, first_day_known, read_heads, read_ledger, read_pieces
 from shared.opus.ledger.marks import operation_id_of
 from shared.opus.ledger.store import OperationStore
 from shared.services import storage_alone
@@ -45,12 +45,14 @@ async def gather_evidence(
     found = [one for one in read.values() if one and caller in {None, one.piece.chain.caller}]
     named = {before.path for one in found if (before := one.piece.chain.previous)} | {head.path for head in heads}
     earlier = await read_pieces(storage, [path for path in named if path < start])
+    ledger = await _ledger(OperationStore(storage), since, caller)
     return SeenPiece(
         found=found,
         unreadable=[path for path, one in read.items() if one is None],
         heads=heads,
         earlier={path: one.sha256 for path, one in earlier.items() if one},
-        ledger=await _ledger(OperationStore(storage), since, caller),
+        ledger=ledger.operations,
+        resolutions=ledger.resolutions,
         forgotten_before=first_day_known(today),
         anchor={path: hashes for path, hashes in (anchor or {}).items() if path >= start and caller is None},
     )
@@ -81,11 +83,11 @@ def _objects(line: str) -> Iterable[tuple[str, str]]:
             yield path, digest
 
 
-async def _ledger(store: OperationStore, since: date | None, caller: str | None) -> list[Known]:
-    """Return the operations that the ledger knows, of the days that are verified."""
+async def _ledger(store: OperationStore, since: date | None, caller: str | None) -> Ledger:
+    """Return what the ledger knows of operations, of the days that are verified."""
     days = [day for day in await store.marks.days() if since is None or day >= since]
     ids = [operation_id_of(mark) for day in days async for mark in store.marks.of_day(day)]
-    return await known_operations(store, ids, caller=caller)
+    return await read_ledger(store, ids, caller=caller, thoroughly=True)
 
 
 def main(argv: Sequence[str]) -> int:

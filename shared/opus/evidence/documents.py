@@ -128,8 +128,11 @@ class Sealed(StoredDocument):
 
     chain: Link
     order: Order | None = None
+    batches: tuple[Outcome, ...] = ()
     operation: Operation | None = None
+    cancellation: Cancellation | None = None
     operation_id: str = ""
+    resolution: Resolution | None = None
     before: date | None = None
 
     @override

@@ -6,17 +6,42 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from types import MappingProxyType
 
-from shared.opus.evidence.documents import Break, Declared, Head
+from shared.opus.evidence.documents import Break, Declared, Head, Sealed
 from shared.opus.evidence.survey import Found
-from shared.opus.ledger.documents import Operation
+from shared.opus.ledger.documents import Cancellation, Operation, Order, Outcome, Resolution
 
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """An operation that the ledger knows, where its evidence lies, and its result, once there is one."""
+    """An operation that the ledger knows, where its evidence lies, and its result, once there is one.
+
+    Attributes:
+        outcomes: What came of its batches, by their numbers, as far as it was read.
+        cancellation: Who ended it, as far as it was read.
+    """
 
     path: str
+    order: Order
     finished: Operation | None
+    outcomes: Mapping[int, Outcome] = field(default_factory=dict)
+    cancellation: Cancellation | None = None
+
+    def fits(self, piece: Sealed) -> bool:
+        """Whether a piece says the same; who ended an operation may have said so when its evidence was written."""
+        return (
+            (piece.order, piece.operation) == (self.order, self.finished)
+            and all(self.outcomes.get(each.batch, each) == each for each in piece.batches)
+            and (self.cancellation is None or piece.cancellation in (None, self.cancellation))
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class KnownResolution:
+    """What the ledger knows that a person said, where the evidence of it lies, and whether that has to be there."""
+
+    path: str
+    said: Resolution
+    kept: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +54,7 @@ class SeenPiece:
         heads: The heads of the chains.
         earlier: Pieces from before the first day that was asked for, as far as others name them: path to hash.
         ledger: The operations that the ledger knows.
+        resolutions: What the ledger knows that people said of them.
         forgotten_before: The paths before this one belong to days that the ledger may have forgotten.
         anchor: What was logged when pieces were written: path to hashes.
         declared: What other pieces of each caller declare.
@@ -39,6 +65,7 @@ class SeenPiece:
     heads: Sequence[Head] = ()
     earlier: Mapping[str, str] = field(default_factory=dict)
     ledger: Sequence[Known] = ()
+    resolutions: Sequence[KnownResolution] = ()
     forgotten_before: str = ""
     anchor: Mapping[str, frozenset[str]] = field(default_factory=dict)
     declared: Mapping[str, Sequence[Declared]] = field(default_factory=dict)
@@ -73,6 +100,7 @@ def problems(seen: SeenPiece) -> Iterator[str]:
     for caller in sorted(chains.keys() | heads.keys()):
         yield from _wrong_end(caller, chains.get(caller), heads.get(caller), hashes)
     yield from _against_ledger(seen, chains)
+    yield from _resolutions_against_ledger(seen, chains)
     yield from _against_anchor(seen, chains, hashes)
 
 
@@ -151,14 +179,34 @@ def _against_ledger(seen: SeenPiece, chains: Mapping[str, EvidenceChain]) -> Ite
         if one is None:
             if known.path not in excused:
                 yield f"{known.path}: is missing; the ledger knows its operation as finished"
-        elif one.piece.operation != known.finished:
+        elif not known.fits(one.piece):
             yield f"{known.path}: is not what the ledger knows of its operation"
     paths = {known.path for known in seen.ledger}
-    for path, one in sorted(pieces.items()):
-        if path < seen.forgotten_before or one.piece.operation is None or path in paths:
+    strange = [one for one in seen.found if one.piece.operation and one.path not in paths]
+    yield from (f"{path}: the ledger knows no such operation" for path in _not_excused(strange, seen, chains))
+
+
+def _resolutions_against_ledger(seen: SeenPiece, chains: Mapping[str, EvidenceChain]) -> Iterator[str]:
+    pieces = {one.path: one for one in seen.found}
+    excused = {*seen.unreadable, *seen.earlier, *_lost(chains)}
+    for known in seen.resolutions:
+        one = pieces.get(known.path)
+        if one is None:
+            if known.kept and known.path not in excused:
+                yield f"{known.path}: is missing; the ledger knows what was said"
+        elif one.piece.resolution != known.said:
+            yield f"{known.path}: is not what the ledger knows that was said"
+    paths = {known.path for known in seen.resolutions}
+    strange = [one for one in seen.found if one.piece.resolution and one.path not in paths]
+    yield from (f"{path}: the ledger does not know that this was said" for path in _not_excused(strange, seen, chains))
+
+
+def _not_excused(strange: Iterable[Found], seen: SeenPiece, chains: Mapping[str, EvidenceChain]) -> Iterator[str]:
+    """Yield the paths of pieces that the ledger should know: it neither forgets them so early, nor was restored."""
+    for path, _, piece in sorted(strange):
+        if path < seen.forgotten_before or chains[piece.chain.caller].excuses("restored", piece.chain.sequence):
             continue
-        if not chains[one.piece.chain.caller].excuses("restored", one.piece.chain.sequence):
-            yield f"{path}: the ledger knows no such operation"
+        yield path
 
 
 def _lost(chains: Mapping[str, EvidenceChain]) -> set[str]:

@@ -1,6 +1,7 @@
 """Reads pieces of evidence, and what there is to compare them with."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from functools import partial
 
@@ -9,8 +10,9 @@ from shared.azure.documents import read_document
 from shared.azure.storage import Container, Storage
 from shared.opus.evidence.archive import CHAINS, head_path
 from shared.opus.evidence.documents import Declared, Head, Subject
-from shared.opus.evidence.findings import Known, SeenPiece
-from shared.opus.evidence.survey import Found, read_piece
+from shared.opus.evidence.findings import Known, KnownResolution, SeenPiece
+from shared.opus.evidence.survey import Found, operation_of, read_piece
+from shared.opus.ledger.documents import Opening, Order
 from shared.opus.ledger.store import OperationStore
 
 WRITTEN_WITHIN = timedelta(hours=1)
@@ -32,19 +34,59 @@ async def read_pieces(storage: Storage, paths: Sequence[str]) -> dict[str, Found
     return dict(zip(paths, await bounded_map(partial(read_piece, storage), paths), strict=True))
 
 
-async def known_operations(store: OperationStore, ids: Iterable[str], *, caller: str | None = None) -> list[Known]:
-    """Return what the ledger knows of operations, one entry for each time they were taken up."""
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """What the ledger knows: operations, one entry for each time they were taken up, and what people said of them."""
 
-    async def known(operation_id: str) -> list[Known]:
+    operations: Sequence[Known]
+    resolutions: Sequence[KnownResolution]
+
+
+async def read_ledger(
+    store: OperationStore, ids: Iterable[str], *, caller: str | None = None, thoroughly: bool = False
+) -> Ledger:
+    """Return what the ledger knows of operations.
+
+    Args:
+        thoroughly: Whether the outcomes of their batches are read too, of which there may be hundreds.
+    """
+
+    async def known(operation_id: str) -> tuple[list[Known], list[KnownResolution]]:
         opening = await store.opening(operation_id)
-        if opening is None or caller not in {None, opening.order.caller}:
-            return []
-        rounds = range((await store.state(opening)).value.round + 1)
-        results = [await store.result_of_round(operation_id, round_) for round_ in rounds]
-        subjects = [Subject.operation(opening.order, round_=round_) for round_ in rounds]
-        return [Known(subject.path, result) for subject, result in zip(subjects, results, strict=True)]
+        if opening is None:
+            return [], []
+        rounds = await _rounds(store, opening, thoroughly=thoroughly)
+        is_uncertain = any(one.finished and one.finished.uncertain for one in rounds)
+        said = await _resolutions(store, opening.order) if is_uncertain else []
+        mine = rounds if caller in {None, opening.order.caller} else []
+        return mine, [each for each in said if caller in {None, each.said.caller}]
 
-    return [one for rounds in await bounded_map(known, ids) for one in rounds]
+    found = await bounded_map(known, ids)
+    return Ledger([one for rounds, _ in found for one in rounds], [one for _, said in found for one in said])
+
+
+async def _rounds(store: OperationStore, opening: Opening, *, thoroughly: bool) -> list[Known]:
+    order, state = opening.order, (await store.state(opening)).value
+    rounds = range(state.round + 1)
+    results = [await store.result_of_round(order.operation_id, round_) for round_ in rounds]
+    known = [
+        Known(Subject.operation(order, round_=round_).path, order, result)
+        for round_, result in zip(rounds, results, strict=True)
+    ]
+    if thoroughly and known[-1].finished:
+        outcomes = await store.outcomes(order.operation_id, state)
+        known[-1] = replace(known[-1], outcomes=outcomes, cancellation=await store.cancellation(order.operation_id))
+    return known
+
+
+async def _resolutions(store: OperationStore, order: Order) -> list[KnownResolution]:
+    said = (await store.resolutions(order.operation_id)).value.entries
+    kept = bool(said) and await store.opened_at(order.operation_id) is None
+    subjects = [
+        Subject(caller=entry.caller, operation_id=order.operation_id, day=order.created_at, resolution=number)
+        for number, entry in enumerate(said)
+    ]
+    return [KnownResolution(subject.path, entry, kept) for subject, entry in zip(subjects, said, strict=True)]
 
 
 def first_day_known(today: date) -> str:
@@ -66,14 +108,15 @@ async def gather_pieces(
     named = {before.path for one in found if (before := one.piece.chain.previous)} | {head.path for head in heads}
     earlier = await read_pieces(storage, sorted(named - read.keys()))
     days_known = first_day_known(now.date())
-    ids = {one.piece.order.operation_id for one in found if one.piece.order and one.path >= days_known}
-    ledger = await known_operations(OperationStore(storage), sorted(ids))
+    ids = {operation_of(one.piece) for one in found if one.path >= days_known} - {""}
+    ledger = await read_ledger(OperationStore(storage), sorted(ids))
     return SeenPiece(
         found=found,
         unreadable=[path for path, one in read.items() if one is None],
         heads=heads,
         earlier={path: one.sha256 for path, one in earlier.items() if one} | await _on_their_way(storage, heads, now),
-        ledger=[known for known in ledger if known.path in read],
+        ledger=[known for known in ledger.operations if known.path in read],
+        resolutions=[known for known in ledger.resolutions if known.path in read],
         forgotten_before=days_known,
         declared=declared,
     )

@@ -61,7 +61,7 @@ def judge_chain(head: Head | None, found: Sequence[Found]) -> Survey:
     last = newest.piece.chain
     ahead = Declared(kind="restored", path=newest.path, sequence=known + 1, through=last.sequence)
     adopted = Head(
-        link=last, path=newest.path, operation_id=_operation_id(newest.piece), resolution=None, sha256=newest.sha256
+        link=last, path=newest.path, operation_id=operation_of(newest.piece), resolution=None, sha256=newest.sha256
     )
     return Survey(adopted, (*forks, ahead))
 
@@ -78,7 +78,8 @@ def _forks(found: Sequence[Found]) -> tuple[Declared, ...]:
     )
 
 
-def _operation_id(piece: Sealed) -> str:
+def operation_of(piece: Sealed) -> str:
+    """Return the operation that a piece is about; nothing where it is about none."""
     return piece.order.operation_id if piece.order else piece.operation_id
 
 

@@ -149,6 +149,12 @@ class _Mending:
                 yield _repair(
                     path_of(operation_id, "operation"), told, words, partial(self._replace, known, operation_id)
                 )
+            said = (await store.resolutions(operation_id)).value.entries
+            if len(said) < len(known.resolutions):
+                path, words = path_of(operation_id, "resolutions"), "write it again from its evidence"
+                yield _repair(
+                    path, f"it does not say what {known.resolutions[-1]} does", words, partial(self._restore, known)
+                )
             finished = await store.finished(operation_id)
             if finished and finished.uncertain and not await store.marks.waits_for_a_person(order):
                 told = "it is uncertain, and no list says so"

@@ -340,6 +340,34 @@ class TestForgeries:
 
         assert await chain_problems(bench) == [f"{paths[3]}: is not what the ledger knows of its operation"]
 
+    @pytest.mark.parametrize("what", ["order", "batches"])
+    async def test_what_was_asked_or_answered_edited_and_the_head(
+        self, bench: Bench, paths: list[str], what: str
+    ) -> None:
+        piece = Evidence.from_json(await raw(bench.services.storage, paths[3]))
+        order = piece.order.model_copy(update={"client": {"idempotency-key": "of somebody else"}})
+        batches = (piece.batches[0].model_copy(update={"answer": "Well done."}),)
+        forged = piece.model_copy(update={what: order if what == "order" else batches}).sealed()
+        await overwrite(bench, paths[3], forged)
+        await turn_head(bench, sha256=sha256(forged).hexdigest())
+
+        assert await chain_problems(bench) == [f"{paths[3]}: is not what the ledger knows of its operation"]
+
+    async def test_who_ended_an_operation_edited_and_the_head(self, reopen: Reopen) -> None:
+        bench = reopen(opus_sync_seconds=0)
+        operation = (await bench.submit(records(1))).operation
+        await bench.operations.cancel(operation.operation_id, call(None))
+        path = f"date={operation.created_at:%Y-%m-%d}/{operation.operation_id}.json"
+        piece = Evidence.from_json(await raw(bench.services.storage, path))
+        assert piece.cancellation is not None
+        assert await chain_problems(bench) == []
+        somebody = piece.cancellation.model_copy(update={"caller": "entra:somebody"})
+        forged = piece.model_copy(update={"cancellation": somebody}).sealed()
+        await overwrite(bench, path, forged)
+        await turn_head(bench, sha256=sha256(forged).hexdigest())
+
+        assert await chain_problems(bench) == [f"{path}: is not what the ledger knows of its operation"]
+
     async def test_the_newest_piece_emptied(self, bench: Bench, paths: list[str]) -> None:
         await overwrite(bench, paths[3], b"")
 
@@ -412,6 +440,51 @@ class TestForgeries:
         assert await chain_problems(bench, anchor=anchor) == [
             f"{path}: is not in the anchor, and pieces before and after it are" for path in paths[1:3]
         ]
+
+
+class TestForgedResolutions:
+    """What a person said has evidence too, and nobody can change, add or take away a word of it."""
+
+    @pytest.fixture
+    async def path(self, bench: Bench) -> str:
+        """The evidence of a resolution, which is the newest piece."""
+        keys = await bench.fill(1)
+        bench.fault(**LOST_BEFORE_EXECUTION)
+        operation = (await bench.destroy(ids(keys))).operation
+        await bench.operations.resolve(operation.operation_id, call(None), SAID)
+        return f"date={operation.created_at:%Y-%m-%d}/{operation.operation_id}-resolution-000.json"
+
+    async def test_edited_with_its_own_hash_and_the_head(self, bench: Bench, path: str) -> None:
+        said = await self.said(bench, path)
+        other = said.resolution.model_copy(update={"outcome": "Succeeded"})
+        forged = said.model_copy(update={"resolution": other}).sealed()
+        await overwrite(bench, path, forged)
+        await turn_head(bench, sha256=sha256(forged).hexdigest())
+
+        assert await chain_problems(bench) == [f"{path}: is not what the ledger knows that was said"]
+        assert await chain_problems(bench, caller="nobody") == []
+
+    async def test_deleted_and_the_head_turned_back(self, bench: Bench, path: str) -> None:
+        before = (await self.said(bench, path)).chain.previous
+        assert before is not None
+        await bench.services.storage.delete(Container.EVIDENCE, path)
+        piece = Evidence.from_json(await raw(bench.services.storage, before.path))
+        await turn_head(bench, link=piece.chain, path=before.path, sha256=before.sha256)
+
+        assert await chain_problems(bench) == [f"{path}: is missing; the ledger knows what was said"]
+
+    async def test_put_in_with_a_head(self, bench: Bench, path: str) -> None:
+        said = await self.said(bench, path)
+        before = Previous(path=path, sha256=sha256(await raw(bench.services.storage, path)).hexdigest())
+        link = Link(caller="key", sequence=said.chain.sequence + 1, previous=before)
+        forged, other = said.model_copy(update={"chain": link}).sealed(), path.replace("-000", "-001")
+        await bench.services.storage.write(Container.EVIDENCE, other, forged, etag=None)
+        await turn_head(bench, link=link, path=other, sha256=sha256(forged).hexdigest())
+
+        assert await chain_problems(bench) == [f"{other}: the ledger does not know that this was said"]
+
+    async def said(self, bench: Bench, path: str) -> ResolutionEvidence:
+        return ResolutionEvidence.from_json(await raw(bench.services.storage, path))
 
 
 @pytest.mark.parametrize(

@@ -98,7 +98,7 @@ async def test_any_document_that_is_lost_is_told_and_set_right() -> None:
             world.now += 3 * SETTLE
             told = await found(world, is_off=False, apply=False)
             if not path.startswith(HARMLESS) and not any(part in path for part in NOT_NEEDED):
-                assert told or path.endswith(("state.json", "resolutions.json")), path
+                assert told or path.endswith("state.json"), path
             repaired = await found(world)
             assert repaired or path.startswith(HARMLESS) or any(part in path for part in NOT_NEEDED) or not told, path
             assert await found(world) == [], path
