@@ -226,6 +226,7 @@ class TestReadDue:
             answer({"error": "Oops", "queriedItems": []}),
             answer({"pageIndex": "1", "queriedItems": [RECORD]}),
             answer({"startIndex": True, "queriedItems": []}),
+            answer({"startIndex": "\ud800", "queriedItems": [RECORD]}),
             answer(text=b'{"queriedItems": [{"rowKey": "a", "rowKey": "b"}]}'),
             answer({"queriedItems": [{"RowKey": "a", "rowKey": "b"}]}),
             answer({"queriedItems": [{"rowKey": "a", "ROWKEY": "b"}]}),
@@ -237,7 +238,9 @@ class TestReadDue:
         with pytest.raises(BadResponse):
             read_due(unclear, GRAPH)
 
-    @pytest.mark.parametrize("key", [{}, {"rowKey": None}, {"rowKey": ""}, {"rowKey": " "}, {"rowKey": True}])
+    @pytest.mark.parametrize(
+        "key", [{}, {"rowKey": None}, {"rowKey": ""}, {"rowKey": " "}, {"rowKey": True}, {"rowKey": "a\ud83d"}]
+    )
     def test_a_record_without_a_row_key_is_named_by_its_position(self, key: dict[str, object]) -> None:
         with pytest.raises(BadResponse, match=r"queriedItems\[1\]"):
             read_due(answer({"queriedItems": [RECORD, {"leafName": "x"} | key]}), GRAPH)
