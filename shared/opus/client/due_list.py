@@ -76,7 +76,7 @@ class PageWalk:
         guard = self.cursor.guard
         if not self.cursor.skip:  # a page that is read for the second time was seen before
             guard = guard.observe(keys) if keys else guard
-        if keys and keys <= self._keys:
+        if next_index is not None and keys and keys <= self._keys:
             raise BrokenChain("the list of due records repeats its records without end")
         self._keys |= keys
         self._indexes.add(self.cursor.start_index)

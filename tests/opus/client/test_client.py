@@ -75,6 +75,19 @@ async def test_a_start_index_that_comes_back_ends_the_list_with_an_error(bench: 
         await opus.still_due(CONNECTION, BEFORE, ["b"], pages=100)
 
 
+async def test_a_list_that_ends_with_a_record_it_has_shown_before_has_ended(bench: Bench) -> None:
+    for _ in range(2):
+        bench.fault(body={"startIndex": "1", "queriedItems": [{"rowKey": "a"}, {"rowKey": "b"}]})
+        bench.fault(body={"startIndex": None, "queriedItems": [{"rowKey": "b"}]})
+    opus = opus_of(bench.services)
+
+    due = await opus.due(CONNECTION, BEFORE, top=1000, start=Cursor())
+    found = await opus.still_due(CONNECTION, BEFORE, ["b", "destroyed"], pages=100)
+
+    assert ([record["rowKey"] for record in due.records], due.next_cursor) == (["a", "b", "b"], None)
+    assert found == StillDue(frozenset({"b"}), whole=True)
+
+
 @pytest.mark.parametrize("top", [1, 2, 3, 100])
 async def test_the_same_records_under_ever_new_indexes_end_with_an_error(bench: Bench, top: int) -> None:
     for index in range(40):
