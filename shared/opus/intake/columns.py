@@ -66,8 +66,16 @@ def _time(value: object) -> datetime:
 
 
 def _date_or_time(value: object) -> datetime | date:
+    if not isinstance(value, str) or len(value) <= len("2026-01-15"):
+        return _date(value)
+    return _time(value)
+
+
+def _date(value: object) -> date:
     day = parse_date(value) if isinstance(value, str) else None
-    return day or _time(value)
+    if day is None:
+        raise ValueError("must be a date from 1900 on such as 2026-01-15, or a time such as 2026-01-15T08:30:00Z")
+    return day
 
 
 def _blank(value: object) -> object:
@@ -81,6 +89,12 @@ def _number(value: object) -> object:
     return value
 
 
+def _ordinal(value: int) -> int:
+    if value not in _NUMBERS:
+        raise ValueError("must be the ordinal number of an option; it has at most 64 bits")
+    return value
+
+
 def _email(value: str) -> str:
     if not _EMAIL.fullmatch(value):
         raise ValueError("must be the complete e-mail address of a user or group")
@@ -89,7 +103,7 @@ def _email(value: str) -> str:
 
 Time = Annotated[datetime, BeforeValidator(_time)]
 DateOrTime = Annotated[datetime | date, BeforeValidator(_date_or_time)]
-Ordinal = Annotated[StrictInt, Field(ge=1)]
+Ordinal = Annotated[StrictInt, Field(ge=1), AfterValidator(_ordinal)]
 Email = Annotated[StrictStr, AfterValidator(_email)]
 Number = Annotated[int | float, BeforeValidator(_number)]
 Blank = BeforeValidator(_blank)

@@ -67,6 +67,8 @@ def test_a_column_may_say_its_type(column: JsonValue, written: JsonValue) -> Non
         ({"type": "person", "value": ["i:0#.f|membership|ann@contoso.com"]}, "Column.value[0]"),
         ({"type": "choice", "value": 0}, "Column.value"),
         ({"type": "multiChoice", "value": [1, 0]}, "Column.value[1]"),
+        ({"type": "choice", "value": 2**64}, "Column.value"),
+        ({"type": "multiChoice", "value": [1, 10**300]}, "Column.value[1]"),
         ({"type": "person", "value": ["Jane"]}, "Column.value[0]"),
         ({"type": "person", "value": ["a@b.example"], "x": 1}, "Column.x"),
         ({"type": "choice"}, "Column.value"),
@@ -88,6 +90,12 @@ def test_the_schema_of_a_submit_knows_good_records_only() -> None:
     assert schema["properties"]["records"]["items"] == {"$ref": "#/$defs/RecordInput"}
     assert {"TextColumn", "DateColumn", "PersonColumn"} <= schema["$defs"].keys()
     assert "BadRecord" not in schema["$defs"]
+
+
+@pytest.mark.parametrize("day", ["2026-02-30", "1899-12-31", "15.01.2026", 20260115])
+def test_a_date_that_is_not_one_is_told_how_one_is_written(day: JsonValue) -> None:
+    with pytest.raises(ValidationError, match="a date from 1900 on such as 2026-01-15, or a time"):
+        for_opus(Column={"type": "date", "value": day})
 
 
 @pytest.mark.parametrize("name", ["rowKey", "leafName", "termFullPath", "createdBy"])
