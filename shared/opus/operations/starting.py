@@ -105,13 +105,14 @@ class Starter:
     async def _replay(self, standing: Opening, order: Order) -> OperationProgress:
         """Answer with an operation that is there; items of a submit that are unknown are taken up again."""
         self._check(standing.order, order)
-        finished = await self._store.finished(order.operation_id)
+        operation_id = standing.order.operation_id
+        finished = await self._store.finished(operation_id)
         if finished is None:
             return await self._reader.unfinished(standing, replayed=True)
         if any(item.repeatable for item in finished.uncertain):
             if lease := await self._worker.take_again(standing):
                 await self._worker.execute(standing, lease, budget=self._window)
-            progress = await self._reader.get(order.operation_id)
+            progress = await self._reader.get(operation_id)
             if progress is None:
                 raise AssertionError("an operation that was read a moment ago is there")
             return progress

@@ -10,10 +10,14 @@ from shared.azure.storage import Container, Queue
 from shared.errors import KeyReused, TooLarge
 from shared.opus.intake.inputs import ResolveInput
 from shared.opus.ledger.deduplication import SPAN
+from shared.opus.ledger.documents import OperationKind
+from shared.opus.ledger.keys import claim_key
+from shared.opus.ledger.store import OperationStore
 from tests.opus.conftest import CONNECTION, Bench, Reopen, call, records
 from tests.opus.dying import Killed, dying
 from tests.opus.world import Host, World
 from tests.opus.world import call as world_call
+from tests.opus.world import records as world_records
 from tests.waiting import until
 
 
@@ -370,6 +374,27 @@ async def test_a_long_wait_is_handed_to_the_queue(bench: Bench, delays: list[flo
     await bench.submit(records(1))
 
     assert delays == [90, 40]
+
+
+async def test_of_two_callers_of_one_key_the_slower_one_gets_what_the_other_one_got(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    world = World()
+    host = Host(world, world.mine)
+    faster = replace(world_call("key"), caller="entra:faster")
+    answers = []
+
+    async def overtaken(store: OperationStore, kind: OperationKind, key: str, operation: str) -> str:
+        monkeypatch.undo()
+        answers.append(await host.operations.submit(faster, CONNECTION, world_records(["a"])))
+        return await claim_key(store, kind, key, operation)
+
+    monkeypatch.setattr("shared.opus.operations.starting.claim_key", overtaken)
+
+    slower = await host.submit("key", ["a"])
+
+    assert [slower] == [replace(answer, replayed=True) for answer in answers]
+    assert len(world.mine.log) == 1
 
 
 async def test_what_a_person_has_resolved_is_not_sent_again_with_the_rest() -> None:
