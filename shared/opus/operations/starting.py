@@ -52,7 +52,7 @@ class Starter:
             self._check_enabled(order)
             standing = await self._begin(mine, key)
         if standing is not mine:
-            return await self._replay(standing, order)
+            return await self._replay(standing, order, wait=wait)
         if mine.state.hold:
             return await self._execute(mine)
         await self._worker.wake(order.operation_id, delay=NOW)
@@ -102,7 +102,7 @@ class Starter:
         )
         return await self._store.open(mine)
 
-    async def _replay(self, standing: Opening, order: Order) -> OperationProgress:
+    async def _replay(self, standing: Opening, order: Order, *, wait: bool) -> OperationProgress:
         """Answer with an operation that is there; items of a submit that are unknown are taken up again."""
         self._check(standing.order, order)
         operation_id = standing.order.operation_id
@@ -111,7 +111,10 @@ class Starter:
             return await self._reader.unfinished(standing, replayed=True)
         if any(item.repeatable for item in finished.uncertain):
             if lease := await self._worker.take_again(standing):
-                await self._worker.execute(standing, lease, budget=self._window)
+                if wait:
+                    await self._worker.execute(standing, lease, budget=self._window)
+                else:
+                    await self._worker.hand_over(operation_id, lease)
             progress = await self._reader.get(operation_id)
             if progress is None:
                 raise AssertionError("an operation that was read a moment ago is there")

@@ -193,6 +193,11 @@ class Worker:
             current.set_attribute("status", operation.status if operation else "Running")
         return operation
 
+    async def hand_over(self, operation_id: str, lease: Lease[OperationState]) -> None:
+        """Let the queue go on with an operation that was taken."""
+        await lease.give_back(lambda state: state)
+        await self.wake(operation_id, delay=NOW)
+
     async def end(self, order: Order, lease: Lease[OperationState], stop: Stop) -> Operation:
         """End an operation that nobody works on: nothing more is sent."""
         if known := await self._archive.find(order, round_=lease.document.round):

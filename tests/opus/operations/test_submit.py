@@ -376,6 +376,23 @@ async def test_a_long_wait_is_handed_to_the_queue(bench: Bench, delays: list[flo
     assert delays == [90, 40]
 
 
+async def test_whoever_does_not_wait_is_answered_before_unknown_items_are_taken_up() -> None:
+    world = World()
+    host = Host(world, world.mine, patience=timedelta(seconds=1))
+    world.mine.moods = ["unheard", "unheard"]
+    operation_id = (await host.submit("key", ["a"])).operation.operation_id
+    await world.finish(host, operation_id)
+    sent = len(world.mine.log)
+
+    again = await host.operations.submit(replace(world_call("key"), wait=False), CONNECTION, world_records(["a"]))
+
+    assert (again.operation.finished_at, again.replayed, len(world.mine.log)) == (None, False, sent)
+    assert again.retry_after is not None
+    assert (await world.finish(host, operation_id)).operation.status == "Succeeded"
+    assert len(world.mine.log) == sent + 1
+    assert await world.problems() == []
+
+
 async def test_of_two_callers_of_one_key_the_slower_one_gets_what_the_other_one_got(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
