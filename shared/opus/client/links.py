@@ -14,11 +14,14 @@ from shared.clock import Clock, rfc3339
 from shared.credentials.client_credentials import ClientCredentials
 from shared.credentials.secrets import VaultUnavailable
 from shared.credentials.signing import BadStatement, Signer
-from shared.errors import Misconfigured
+from shared.errors import BadResponse, Misconfigured
 from shared.opus.client.due_list import Cursor, PageGuard
 
 POLL_LIFE = timedelta(hours=48)
 LIST_LIFE = timedelta(hours=24)
+
+_LONGEST_TOKEN = 3_600
+"""Characters: what a URL of 4,096 bytes leaves beside its host and path."""
 
 _POLL = "opus poll"
 _LIST = "opus due records"
@@ -63,10 +66,20 @@ class Links:
             raise BadStatement("it belongs to another operation")
 
     async def list_token(self, due: DueList, cursor: Cursor) -> str:
-        """Return a token for the rest of a list."""
+        """Return a token for the rest of a list.
+
+        Raises:
+            BadResponse: Opus names a place that is too long for a link.
+        """
         guard = {"pages": cursor.guard.pages, "kept": cursor.guard.kept}
         place = {"start": cursor.start_index, "skip": cursor.skip, **guard}
-        return await self._signed(_LIST, due.claims() | place, LIST_LIFE)
+        token = await self._signed(_LIST, due.claims() | place, LIST_LIFE)
+        if len(token) > _LONGEST_TOKEN:
+            raise BadResponse(
+                f"Opus names a start index of {len(cursor.start_index or '')} characters, which no link can hold",
+                remedy="Ask for more records in one call, with a larger top.",
+            )
+        return token
 
     async def cursor(self, token: str, due: DueList) -> Cursor:
         """Return where a list goes on.

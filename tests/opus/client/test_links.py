@@ -13,6 +13,7 @@ from shared.azure.storage import Container
 from shared.clock import utc_now
 from shared.credentials.client_credentials import ClientCredentials
 from shared.credentials.signing import BadStatement, Signer
+from shared.errors import BadResponse
 from shared.opus.client.due_list import Cursor, PageGuard
 from shared.opus.client.links import DueList, Links
 from shared.opus.operations.assembly import links_of
@@ -144,6 +145,13 @@ async def test_an_empty_secret_forges_no_link(reopen: Reopen) -> None:
 
     with pytest.raises(BadStatement):
         await links.check_poll(forged, "a")
+
+
+async def test_a_start_index_that_fits_no_link_is_an_answer_that_cannot_be_used(bench: Bench) -> None:
+    with pytest.raises(BadResponse, match="start index of 4000 characters") as caught:
+        await links_of(bench.services).list_token(DueList(CONNECTION, NOW, 10), Cursor("x" * 4000))
+
+    assert "top" in caught.value.remedy
 
 
 async def test_a_list_goes_on_where_it_stopped(bench: Bench) -> None:
