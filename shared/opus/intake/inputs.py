@@ -27,6 +27,8 @@ from shared.opus.intake.dates import Dates, parse_record_time
 from shared.opus.ledger.documents import FailedItem, Resolved
 
 _KEY = re.compile(r"[\x21-\x7e][\x20-\x7e]{0,254}")
+_LOST_PLUS = re.compile(r":\d\d(\.\d+)? \d\d:\d\d$", re.ASCII)
+"""An offset behind a blank, which is what a + in a query means."""
 _GUID = re.compile(r"[0-9A-Fa-f]{8}-?([0-9A-Fa-f]{4}-?){3}[0-9A-Fa-f]{12}")
 
 Text = Annotated[str, StringConstraints(pattern=r"\S")]
@@ -256,7 +258,8 @@ def due_before(text: str | None, dates: Dates, *, now: datetime) -> datetime:
     try:
         return dates.instant(parse_record_time(text)) if text else now
     except ValueError as error:
-        raise InvalidInput(f"before: {error}", target="before") from None
+        remedy = "Write + as %2B in a URL." if _LOST_PLUS.search(text or "") else ""
+        raise InvalidInput(f"before: {error}", target="before", remedy=remedy) from None
 
 
 def idempotency_key(headers: Mapping[str, str]) -> str | None:

@@ -1,3 +1,4 @@
+from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -5,7 +6,7 @@ from pydantic import JsonValue, ValidationError
 
 from shared.errors import InvalidInput, TooLarge
 from shared.opus.intake.dates import Dates
-from shared.opus.intake.inputs import DestroyInput, RecordInput, SubmitInput, connection_id, idempotency_key
+from shared.opus.intake.inputs import DestroyInput, RecordInput, SubmitInput, connection_id, due_before, idempotency_key
 
 DATES = Dates(ZoneInfo("Europe/Amsterdam"))
 RECORD: dict[str, JsonValue] = {
@@ -169,6 +170,15 @@ def test_what_is_not_a_connection_id_is_refused(text: str) -> None:
         connection_id(text)
 
     assert caught.value.target == "opusConnectionId"
+
+
+def test_an_offset_whose_plus_the_url_has_lost_is_told_how_to_write_it() -> None:
+    now = datetime(2026, 1, 15, 7, 30, tzinfo=UTC)
+    assert due_before("2026-01-15T08:30:00+01:00", DATES, now=now) == now
+    with pytest.raises(InvalidInput, match="before") as caught:
+        due_before("2026-01-15T08:30:00 01:00", DATES, now=now)
+
+    assert (caught.value.target, caught.value.remedy) == ("before", "Write + as %2B in a URL.")
 
 
 @pytest.mark.parametrize("key", ["", " a", "ä", "a\n", "x" * 256])
