@@ -96,7 +96,7 @@ class Archive:
 
     async def keep_resolution(self, order: Order, number: int, entry: Resolution) -> None:
         """Write the evidence of a resolution, as ``keep_operation`` does."""
-        subject = Subject(caller=entry.caller, operation_id=order.operation_id, day=order.created_at, resolution=number)
+        subject = Subject.resolved(order, number=number, caller=entry.caller)
         await self._keep(subject, partial(_resolution_piece, order.operation_id, entry))
 
     async def declare_pruned(self, caller: str, *, before: date, last: Found) -> None:
@@ -135,6 +135,23 @@ class Archive:
         folders = [name async for name in self._storage.list_folders(Container.EVIDENCE, "") if name >= oldest]
         found = await asyncio.gather(*(self._read(f"{folder}/{operation_id}.json") for folder in folders))
         return next((evidence for evidence in found if evidence), None)
+
+    async def rounds_of(self, first: Evidence) -> list[Evidence]:
+        """Return the evidence of an operation, and of each time that it was taken up again."""
+        rounds = [first]
+        while later := await self.find(first.order, round_=len(rounds)):
+            rounds.append(later)
+        return rounds
+
+    async def resolutions_of(self, order: Order) -> list[ResolutionEvidence]:
+        """Return the evidence of what people said of an operation, in order."""
+        said = list[ResolutionEvidence]()
+        while True:
+            subject = Subject.resolved(order, number=len(said), caller=order.caller)
+            stored = await read_document(self._storage, Container.EVIDENCE, subject.path, ResolutionEvidence)
+            if stored is None:
+                return said
+            said.append(stored.value)
 
     async def require_head(self, caller: str) -> None:
         """See that evidence of a caller can be kept: where the head of its chain cannot be read, nothing is to be sent.

@@ -115,6 +115,11 @@ class Subject(StoredValue):
         """Return the operation itself."""
         return cls(caller=order.caller, operation_id=order.operation_id, day=order.created_at, round=round_)
 
+    @classmethod
+    def resolved(cls, order: Order, *, number: int, caller: str) -> Self:
+        """Return a resolution of the operation, which belongs to whoever passed it on."""
+        return cls(caller=caller, operation_id=order.operation_id, day=order.created_at, resolution=number)
+
     @property
     def path(self) -> str:
         """Where its evidence lies, below the day on which the operation began."""

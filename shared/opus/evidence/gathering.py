@@ -82,10 +82,7 @@ async def _rounds(store: OperationStore, opening: Opening, *, thoroughly: bool) 
 async def _resolutions(store: OperationStore, order: Order) -> list[KnownResolution]:
     said = (await store.resolutions(order.operation_id)).value.entries
     kept = bool(said) and await store.opened_at(order.operation_id) is None
-    subjects = [
-        Subject(caller=entry.caller, operation_id=order.operation_id, day=order.created_at, resolution=number)
-        for number, entry in enumerate(said)
-    ]
+    subjects = [Subject.resolved(order, number=number, caller=entry.caller) for number, entry in enumerate(said)]
     return [KnownResolution(subject.path, entry, kept) for subject, entry in zip(subjects, said, strict=True)]
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from shared.azure.documents import create_document, read_document
 from shared.azure.storage import Container
 from shared.opus.evidence.documents import Evidence, ResolutionEvidence
-from shared.opus.ledger.documents import Batch, Opening, OperationState, Resolutions
+from shared.opus.ledger.documents import Batch, Opening, OperationState, Order, Resolutions
 from shared.opus.ledger.keys import KeyEntry
 from shared.opus.ledger.store import OperationStore, path_of
 
@@ -24,7 +24,8 @@ async def restore_operation(
     batches = tuple(Batch(phase="done", round=one.round) for one in sorted(newest.batches, key=lambda one: one.batch))
     state = OperationState(hold=None, batches=batches, round=newest.round)
     await store.announce(order)
-    standing = await store.open(Opening(order=order, state=state))
+    begun = state.model_copy(update={"round": 0})  # so that state.json is written, which alone tells of later rounds
+    standing = await store.open(Opening(order=order, state=begun))
     known = await store.state(standing)
     if known.value.batches != batches or known.value.round != newest.round:
         changed = known.value.model_copy(update={"batches": batches, "round": newest.round, "hold": None})
@@ -39,20 +40,21 @@ async def restore_operation(
     if order.key_path:
         entry = KeyEntry(operation_id=order.operation_id)
         await create_document(store.storage, Container.OPERATIONS, order.key_path, entry)
-    await _restore_resolutions(store, standing, resolutions)
+    await restore_resolutions(store, standing.order, resolutions)
     await store.close(order.operation_id)
     return standing
 
 
-async def _restore_resolutions(store: OperationStore, opening: Opening, told: Sequence[ResolutionEvidence]) -> None:
-    standing = await store.resolutions(opening.order.operation_id)
+async def restore_resolutions(store: OperationStore, order: Order, told: Sequence[ResolutionEvidence]) -> None:
+    """Write down what people said of an operation, as far as the ledger has forgotten it."""
+    standing = await store.resolutions(order.operation_id)
     said = Resolutions(entries=tuple(one.resolution for one in told))
     if len(said.entries) <= len(standing.value.entries):
         return
-    await store.resolve(opening.order, standing, said)
-    finished = await store.finished(opening.order.operation_id)
+    await store.resolve(order, standing, said)
+    finished = await store.finished(order.operation_id)
     if finished and not finished.uncertain:
-        await store.marks.settle(opening.order)
+        await store.marks.settle(order)
 
 
 async def read_rounds(store: OperationStore, paths: Sequence[str]) -> list[Evidence]:

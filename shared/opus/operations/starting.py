@@ -73,7 +73,8 @@ class Starter:
             if standing:
                 return standing
             if known := await looking:
-                return await restore_operation(self._store, [known])
+                said = await self._archive.resolutions_of(known.order)
+                return await restore_operation(self._store, await self._archive.rounds_of(known), resolutions=said)
         finally:
             looking.cancel()
             await asyncio.gather(looking, return_exceptions=True)

@@ -19,6 +19,7 @@ from shared.document import StoredDocument
 from shared.errors import AppError, Conflict, DamagedDocument, StorageUnavailable
 from shared.opus.evidence.archive import Archive
 from shared.opus.evidence.documents import Evidence
+from shared.opus.evidence.restoring import restore_resolutions
 from shared.opus.ledger.documents import Batch, Opening, Operation, OperationState, Order
 from shared.opus.ledger.store import path_of
 from shared.opus.operations.execution import Execution
@@ -256,6 +257,7 @@ class Worker:
         log_event(log, "operation.restored", logging.WARNING, operation=order.operation_id)
         await bounded_map(partial(self._store.record, order.operation_id), known.batches)
         operation = await self._store.finish(order, known.batches, round_=known.round)
+        await restore_resolutions(self._store, order, await self._archive.resolutions_of(order))
         await self._store.close(order.operation_id)
         return operation
 

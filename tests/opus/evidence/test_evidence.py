@@ -20,6 +20,7 @@ from shared.opus.ledger.store import OperationStore
 from shared.opus.verify import gather_evidence, read_anchor
 from tests.opus.conftest import Bench, Reopen, call, ids, records
 from tests.opus.operations.test_destroy import LOST_BEFORE_EXECUTION
+from tests.opus.world import Host, World
 
 SAID = ResolveInput(outcome="Failed", note="Still in Opus.", checkedBy="Jane")
 
@@ -544,6 +545,42 @@ class TestRestored:
         assert bench.asked("DELETE") == 1
         await bench.submit(records(1), key="next")
         assert await chain_problems(bench) == []
+
+    async def test_what_a_person_said_is_told_from_evidence_too(self) -> None:
+        world = World()
+        host = Host(world, world.mine)
+        before = world.backup(Container.OPERATIONS)
+        world.mine.moods = ["lost"]
+        lost = (await host.destroy("lost", ["x1", "x2"])).operation.operation_id
+        for outcome, key in (("Succeeded", "x1"), ("Failed", "x2")):
+            body = {"outcome": outcome, "ids": [key], "note": "seen", "checkedBy": "Ann"}
+            resolved = await host.operations.resolve(lost, call(None), ResolveInput.model_validate(body))
+        world.restore(Container.OPERATIONS, before)
+
+        again = await host.destroy("lost", ["x1", "x2"])
+
+        assert (again.operation, again.replayed) == (resolved, True)
+        assert (await host.operations.uncertain()).operations == ()
+        await host.submit("next", ["s1"])
+        assert await world.problems() == []
+
+    async def test_what_was_taken_up_again_is_told_from_its_last_evidence(self) -> None:
+        world = World()
+        host = Host(world, world.mine, patience=timedelta(seconds=1))
+        before = world.backup(Container.OPERATIONS)
+        world.mine.moods = ["unheard", "unheard"]
+        operation_id = (await host.submit("key", ["a"])).operation.operation_id
+        await world.finish(host, operation_id)
+        second = await host.submit("key", ["a"])
+        assert second.operation.status == "Succeeded"
+        sent = len(world.mine.log)
+        world.restore(Container.OPERATIONS, before)
+
+        again = await host.submit("key", ["a"])
+
+        assert (again.operation, again.replayed, len(world.mine.log)) == (second.operation, True, sent)
+        await host.submit("next", ["s1"])
+        assert await world.problems() == []
 
     async def test_an_operation_that_was_restored_to_its_middle_ends_by_its_evidence(self, reopen: Reopen) -> None:
         bench = reopen(opus_sync_seconds=0)
