@@ -110,7 +110,10 @@ def _arguments(argv: Sequence[str]) -> Namespace:
         help="logged evidence.written events, a proof from outside: JSON objects with path and sha256, or a log",
     )
     add_settings_option(parser)
-    return parser.parse_args(argv)
+    args = parser.parse_args(argv)
+    if args.anchor and args.caller:
+        parser.error("--anchor needs all chains, because it does not say whose evidence it names: leave --caller out")
+    return args
 
 
 async def _verified(args: Namespace) -> CommandResult:

@@ -17,7 +17,7 @@ from shared.opus.evidence.documents import Evidence, Head, Link, Previous, Resol
 from shared.opus.evidence.findings import declarations, problems
 from shared.opus.intake.inputs import ResolveInput
 from shared.opus.ledger.store import OperationStore
-from shared.opus.verify import gather_evidence, read_anchor
+from shared.opus.verify import gather_evidence, main, read_anchor
 from tests.opus.conftest import Bench, Reopen, call, ids, records
 from tests.opus.operations.test_destroy import LOST_BEFORE_EXECUTION
 from tests.opus.world import Host, World
@@ -500,6 +500,16 @@ def test_an_anchor_is_a_list_or_the_log_itself(log: str) -> None:
     digest = "0a" * 32
 
     assert read_anchor(f"something else\n{log % digest}\n") == {"date=2026-01-01/a.json": frozenset({digest})}
+
+
+def test_an_anchor_of_all_chains_is_not_held_against_one(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["--caller", "key", "--anchor", "anchors.ndjson"])
+
+    assert ended.value.code == 2
+    assert "--caller" in capsys.readouterr().err
 
 
 async def test_each_piece_is_told_outside_of_the_account(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
