@@ -565,6 +565,21 @@ class TestResolve:
         assert other.error == (409, "Conflict", None)
 
     @pytest.mark.usefixtures("app")
+    async def test_what_is_said_of_all_others_may_be_said_again(self, avepoint: Simulator) -> None:
+        avepoint.fault(method="DELETE", cut=0)
+        operation_id = (await destroy({"ids": ["a", "b", "c"]})).body["operationId"]
+        word = {"outcome": "Failed", "note": "n", "checkedBy": "Jane"}
+        await resolve(operation_id, word | {"ids": ["a", "a"]})
+        others = word | {"outcome": "Succeeded"}
+        first = await resolve(operation_id, others)
+
+        again = await resolve(operation_id, others)
+
+        assert (first.status, first.body["succeeded"], len(first.body["failed"])) == (200, 2, 1)
+        assert (again.status, again.body) == (200, first.body)
+        assert (await resolve(operation_id, others | {"ids": ["a", "b"]})).error == (409, "Conflict", None)
+
+    @pytest.mark.usefixtures("app")
     async def test_only_what_is_uncertain_can_be_resolved(self) -> None:
         word = {"outcome": "Failed", "note": "n", "checkedBy": "Jane"}
         operation_id = (await submit(RECORD)).body["operationId"]

@@ -89,8 +89,11 @@ def unresolved(operation: Operation, said: Sequence[Resolution], body: ResolveIn
         details = [Detail(f"ids[{index}]", "NotUncertain", f"{name!r} is not uncertain") for index, name in strangers]
         refuse(details)
     earlier = {name: entry.outcome for entry in said for name in entry.ids}
-    fresh = tuple(name for name in body.ids or known if name not in earlier)
-    meant = fresh if body.ids is None and fresh else body.ids or known
-    if any(earlier.get(name, body.outcome) != body.outcome for name in meant):
+    fresh = tuple(name for name in dict.fromkeys(body.ids or known) if name not in earlier)
+    if body.ids is None:  # said again, it means the same items, which are not uncertain any more
+        contradicts = not fresh and body.outcome not in earlier.values()
+    else:
+        contradicts = any(earlier.get(name, body.outcome) != body.outcome for name in body.ids)
+    if contradicts:
         raise Conflict("These items were already resolved in another way.", remedy="Read the operation.")
     return fresh
