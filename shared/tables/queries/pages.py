@@ -9,8 +9,9 @@ from dataclasses import dataclass
 
 from shared.tables.queries.selection import RowOrder
 from shared.tables.queries.sql import Bound, Sql, quoted
+from shared.tables.schema.columns import PLACE
 
-FILE, ROW = "file_index", "file_row_number"
+FILE, ROW = PLACE
 """The columns by which the engine tells the place of a row in a list of Parquet files."""
 
 

@@ -30,6 +30,9 @@ PARENT = "_parent"
 LINE = "_line"
 """The name under which a line that is not JSON is rescued."""
 
+PLACE = ("file_index", "file_row_number")
+"""The names by which the engine tells the place of a row; a column with one of them would stand in its way."""
+
 
 @dataclass(frozen=True, slots=True)
 class FieldSpec:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Literal
 
 from shared.document import Document
-from shared.tables.schema.columns import LINE, PARENT, Column, ColumnType, FieldSpec, TableSchema, TableSpec
+from shared.tables.schema.columns import LINE, PARENT, PLACE, Column, ColumnType, FieldSpec, TableSchema, TableSpec
 from shared.tables.schema.findings import FieldFindings, Findings
 from shared.tables.schema.naming import column_names
 
@@ -64,7 +64,8 @@ def _decided(documented: FieldSpec | None, found: FieldFindings) -> ColumnType |
 
 def _appended(schema: TableSchema, spec: TableSpec, types: dict[str, ColumnType], run_id: str) -> TableSchema:
     descriptions = {field.name: field.description for field in spec.fields}
-    taken = {*spec.own, LINE, *(column.name for column in schema.columns), *([PARENT] if spec.parameters else [])}
+    own = {*spec.own, LINE, *PLACE, *([PARENT] if spec.parameters else [])}
+    taken = {*own, *(column.name for column in schema.columns)}
     names = column_names([name for name in types if name.casefold() not in reserved(spec)], taken=taken)
     return schema.with_columns(
         Column(

@@ -106,6 +106,20 @@ async def test_pages_are_the_whole_list(apps: Nights, rows: Reader, top: int) ->
     assert [row for page in ordered for row in page] == [{"sharedUsers": n} for n in range(6, 0, -1)]
 
 
+async def test_a_field_called_like_the_place_of_a_row_is_shown_and_hides_no_page(apps: Nights, rows: Reader) -> None:
+    placed = [app(n, file_index=n, File_Row_Number=n) for n in range(4)]
+    await apps.night(placed[:2], placed[2:])
+    await apps.night(placed[:2], [app(n, file_index=7, File_Row_Number=n) for n in (2, 3)])
+    shown = [row for page in await rows.paged(top=1) for row in page]
+    assert sorted((row["id"], row["file_index"], row["File_Row_Number"]) for row in shown) == [
+        ("app000", 0, 0),
+        ("app001", 1, 1),
+        ("app002", 7, 2),
+        ("app003", 7, 3),
+    ]
+    assert [row["key"] for row in apps.changes() if row["fields"] == "file_index"] == ["app002", "app003"]
+
+
 async def test_pages_show_the_version_that_they_began_with(apps: Nights, rows: Reader) -> None:
     await apps.night([app(1), app(2), app(3)])
     first, following = await rows.asked(top=1, orderby="id")
