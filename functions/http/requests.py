@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from datetime import date
 from typing import Final
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl, unquote_plus, urlsplit
 
 import azure.functions as func
 
@@ -87,7 +87,7 @@ def text(req: func.HttpRequest, parameter: Parameter) -> str | None:
 def sent_bytes(req: func.HttpRequest, parameter: Parameter) -> int:
     """Return how long the value of a parameter is as it stands in the URL."""
     pairs = (pair.partition("=") for pair in urlsplit(req.url).query.split("&"))
-    return next((len(value.encode()) for name, _, value in pairs if name == parameter.name), 0)
+    return next((len(value.encode()) for name, _, value in pairs if unquote_plus(name) == parameter.name), 0)
 
 
 def choice[T: str](req: func.HttpRequest, parameter: Parameter, choices: Sequence[T]) -> T | None:
