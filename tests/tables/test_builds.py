@@ -7,6 +7,7 @@ import pytest
 
 from sandbox.memory_storage import MemoryStorage
 from shared.azure.storage import Container
+from shared.harvest.plan import paths
 from tests.conftest import Clock
 from tests.tables.nights import Nights
 
@@ -164,6 +165,26 @@ async def test_hidden_fields_are_in_no_table_after_a_rebuild(memory: MemoryStora
     assert not {"creatorDisplayName", "secret"} & set(columns)
     for name in ("graph_enpower_powerapps", "inventory_drift", "inventory_history"):
         assert "Roe" not in str(hiding.read(name).to_dicts())
+
+
+async def test_counts_by_a_field_leave_the_history_when_it_is_hidden_and_the_table_rebuilt(
+    memory: MemoryStorage, clock: Clock
+) -> None:
+    apps, flows = Nights.of(memory, clock, APPS), Nights.of(memory, clock, "graph/enpower-cloudflows")
+    for _ in range(2):
+        await apps.night([app(1, appType="Secret", status="on"), app(2, status="on")])
+        await flows.night([{"flowId": "1", "status": "on"}])
+    before = apps.read("inventory_history")
+    apps.settings = {"TABLES_HIDE_FIELDS": "graph/*-powerapps.APPTYPE"}
+    await apps.rebuild("table")
+    after = apps.read("inventory_history")
+    assert set(before["field"].to_list()) - set(after["field"].to_list()) == {"appType"}
+    expected = before.filter(before["field"].ne_missing("appType"))
+    assert sorted(after.rows(), key=str) == sorted(expected.rows(), key=str)
+    await apps.night([app(1, appType="Secret", status="on")], at=paths.started_at(apps.runs[-1]) + timedelta(hours=1))
+    day = f"{paths.started_at(apps.runs[-1]):%Y-%m-%d}"
+    again = apps.read("inventory_history").filter(day=day, dataset="enpower-powerapps", field="status")
+    assert again["items"].to_list() == [1]
 
 
 async def test_changes_leave_their_table_after_their_days(memory: MemoryStorage, clock: Clock) -> None:

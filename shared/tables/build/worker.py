@@ -21,6 +21,7 @@ from shared.tables.build.snapshots import has_all_parts, newest_snapshot, publis
 from shared.tables.build.stages.committing import (
     commit_changes,
     commit_table,
+    hide_history,
     tell_drift,
     tell_history,
     tell_snapshots,
@@ -276,6 +277,7 @@ class TableWorker:
         work, transaction = self._work_on(engine, manifest), self._state.sequence + 1
         if redo.mode == "changes" and work.tells_changes:
             await commit_changes(work, redo.changes, transaction=transaction, redo=redo)
+        await hide_history(work)
         table = await commit_table(work, redo.ground.table_schema, redo.files, transaction=transaction)
         now = self._clock()
         await self._save(

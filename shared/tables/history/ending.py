@@ -3,13 +3,15 @@
 How many items there were in all is kept for good.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Final
 
 from shared.tables.delta.actions import Commit, DataFile, DeltaTable
 from shared.tables.engine.connection import Engine, literal
 from shared.tables.engine.parquet import download, write_parquet
 from shared.tables.history.appending import GrowingTable
+from shared.tables.schema.columns import TableSpec
 
 _SINCE: Final = "from"
 """The tag of a file that says from which day on it may hold counts by value."""
@@ -33,12 +35,39 @@ async def drop_old_values(engine: Engine, table: GrowingTable, current: DeltaTab
     return current
 
 
+async def drop_hidden_values(engine: Engine, table: GrowingTable, spec: TableSpec) -> None:
+    """Take the counts by fields of a dataset that have been hidden since out of ``inventory_history``."""
+    ours = f"source = {literal(spec.source)} AND dataset = {literal(spec.dataset)}"
+    of = f"{spec.source}/{spec.dataset}"
+    current = await table.log.read(engine)
+    for file in [one for one in current.files.values() if one.tags.get("of", of) == of]:
+        copy = await download(table.storage, f"{table.name}/{file.path}", engine.scratch("parquet"))
+        named = f"SELECT DISTINCT field FROM read_parquet({literal(str(copy))}) WHERE {ours} AND field IS NOT NULL"
+        hidden = [field for (field,) in await engine.rows(named) if spec.is_hidden(field)]
+        if hidden:
+            among = ", ".join(map(literal, hidden))
+            await _keep_only(
+                engine, table, file, copy, f"field IS NULL OR NOT ({ours} AND field IN ({among}))", tags=file.tags
+            )
+        copy.unlink()
+
+
 async def _without_old_values(engine: Engine, table: GrowingTable, file: DataFile, before: str) -> DeltaTable:
     copy = await download(table.storage, f"{table.name}/{file.path}", engine.scratch("parquet"))
-    rows = f"SELECT * FROM read_parquet({literal(str(copy))}) WHERE field IS NULL OR day >= {literal(before)}"
-    written = await write_parquet(engine, rows, engine.scratch("parquet"))
+    current = await _keep_only(
+        engine, table, file, copy, f"field IS NULL OR day >= {literal(before)}", tags={_SINCE: before}
+    )
     copy.unlink()
-    kept = await table.keep_file(written, tags={_SINCE: before})
+    return current
+
+
+async def _keep_only(
+    engine: Engine, table: GrowingTable, file: DataFile, copy: Path, condition: str, *, tags: Mapping[str, str]
+) -> DeltaTable:
+    """Let the rows of a file that meet a condition take its place."""
+    rows = f"SELECT * FROM read_parquet({literal(str(copy))}) WHERE {condition}"
+    written = await write_parquet(engine, rows, engine.scratch("parquet"))
+    kept = await table.keep_file(written, tags=tags)
 
     def plan(current: DeltaTable) -> Commit | None:
         if file.path not in current.files:

@@ -19,7 +19,7 @@ from shared.tables.engine.remote import RemoteFiles, remote_path
 from shared.tables.history.appending import GrowingTable, merge_small_files
 from shared.tables.history.columns import DRIFT, HISTORY, HISTORY_COMMENTS, SNAPSHOTS
 from shared.tables.history.counting import count_groups
-from shared.tables.history.ending import drop_old_values, values_since
+from shared.tables.history.ending import drop_hidden_values, drop_old_values, values_since
 from shared.tables.schema.columns import Column, TableSchema, TableSpec
 from shared.tables.schema.policy import Drift, drift
 from shared.tables.values.rows import Rows
@@ -129,6 +129,13 @@ async def tell_history(work: BuildWork, schema: TableSchema, table: DeltaTable, 
         transaction=transaction,
         tags=tags,
     )
+
+
+async def hide_history(work: BuildWork) -> None:
+    """Let the history forget the counts by fields that have been hidden since they were told."""
+    if work.spec.hidden:
+        table = work.growing(names.HISTORY, HISTORY, HISTORY_COMMENTS)
+        await drop_hidden_values(work.engine, table, work.spec)
 
 
 async def tell_drift(work: BuildWork, before: TableSchema, build: Build, *, transaction: int) -> None:
