@@ -5,8 +5,10 @@ from datetime import UTC, datetime
 import pytest
 
 from sandbox.memory_storage import MemoryStorage
-from shared.azure.storage import Queue
-from shared.tables.build.requests import sweep_tables
+from shared.azure.storage import Container, Queue
+from shared.tables.build.names import state_path
+from shared.tables.build.requests import request_rebuild, sweep_tables
+from shared.tables.build.state import Redo, read_state
 from shared.tables.history import appending
 from tests.conftest import Clock
 from tests.tables.nights import Nights
@@ -187,3 +189,22 @@ async def test_a_rebuild_makes_the_same_table_and_leaves_changes(jobs: Nights, u
     await users.rebuild("changes")
     assert users.told() == told
     assert users.table()["_key"].to_list() == ["a|y|y"]
+
+
+@pytest.mark.parametrize("has_begun", [False, True])
+async def test_a_rebuild_of_the_table_alone_leaves_out_nothing_that_was_asked_before(
+    users: Nights,
+    has_begun: bool,  # noqa: FBT001 - a parameter
+) -> None:
+    for name in ("a", "b"):
+        await users.night([user("a", "x", displayName=name, userName=name)], asked=[{"appId": "a"}])
+    assert users.told() == [("a|x|x", "changed", True, "displayName,userName")]
+    users.settings = {"TABLES_HIDE_FIELDS": "graph/*.userName"}
+    await request_rebuild(users.services(), users.dataset.source, users.dataset.name, "changes")
+    if has_begun:
+        state = await read_state(users.storage, users.dataset.source, users.dataset.name)
+        begun = state.value.model_copy(update={"requested": None, "redo": Redo(mode="changes")})
+        path = state_path(users.dataset.source, users.dataset.name)
+        await users.storage.write(Container.HARVEST_STATE, path, begun.to_json(), etag=state.etag)
+    await users.rebuild("table")
+    assert users.told() == [("a|x|x", "changed", True, "displayName")]

@@ -33,6 +33,8 @@ log = logging.getLogger(__name__)
 async def request_rebuild(services: Services, source: Source, dataset: str, mode: Rebuild) -> None:
     """Ask for the tables of a dataset to be made again from its snapshots.
 
+    Changes that somebody has asked for before, and that have not been made again yet, are made again all the same.
+
     Raises:
         NotFound: There is no such dataset.
         NotReady: It has no table: tables are switched off for it, or nothing has been published.
@@ -47,7 +49,8 @@ async def request_rebuild(services: Services, source: Source, dataset: str, mode
 
     def change(state: TableState | None) -> TableState:
         standing = state or TableState(source=source, dataset=dataset)
-        return standing.model_copy(update={"requested": mode})
+        waiting = {mode, standing.requested, standing.redo.mode if standing.redo else None}
+        return standing.model_copy(update={"requested": "changes" if "changes" in waiting else "table"})
 
     path = names.state_path(source, dataset)
     await update(services.storage, Container.HARVEST_STATE, path, TableState, change)
