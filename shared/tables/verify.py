@@ -12,8 +12,11 @@ from shared.avepoint.catalog import Dataset, catalog
 from shared.avepoint.platform import SOURCES
 from shared.closest import closest_hint
 from shared.errors import NotFound, StoredFault
+from shared.harvest.snapshots.manifest import read_latest
 from shared.services import Services, open_services
 from shared.settings import CommandResult, add_settings_option, load_settings, run_command
+from shared.tables.build.names import is_enabled
+from shared.tables.build.requests import is_silent_build
 from shared.tables.build.state import TableState, read_state
 from shared.tables.verifying.checking import TableReport, check_table
 
@@ -65,7 +68,7 @@ def _wanted(args: Namespace) -> list[Dataset]:
 
 
 async def verify_tables(services: Services, datasets: Sequence[Dataset]) -> list[TableReport]:
-    """Return a report on the table of each dataset that has one; what cannot be used of one keeps no other back."""
+    """Return a report on the table of each dataset that has one, or should have; no fault keeps another back."""
     reports = []
     for dataset in datasets:
         state = TableState(source=dataset.source, dataset=dataset.name)
@@ -73,10 +76,22 @@ async def verify_tables(services: Services, datasets: Sequence[Dataset]) -> list
             state = (await read_state(services.storage, dataset.source, dataset.name)).value
             if state.ground.run_id is not None:
                 reports.append(await check_table(services, dataset, state, _say))
+            elif missing := await _missing(services, dataset, state):
+                reports.append(missing)
         except StoredFault as fault:
             reports.append(TableReport.unreadable(state, fault.text))
     _say("")
     return reports
+
+
+async def _missing(services: Services, dataset: Dataset, state: TableState) -> TableReport | None:
+    """Return the report on a table that should be there by now, and is not."""
+    if not is_enabled(services.settings, dataset.source, dataset.name):
+        return None
+    latest = await read_latest(services.storage, dataset.source, dataset.name)
+    if latest is None or not (state.reason or is_silent_build(state, latest, now=services.clock())):
+        return None
+    return TableReport.missing(state, latest.run_id)
 
 
 def _say(text: str) -> None:
@@ -90,7 +105,7 @@ def _lines(reports: Sequence[TableReport]) -> Iterator[str]:
     for one in reports:
         name = f"{one.source}/{one.dataset}"
         unchecked = f", {one.unchecked:,} of them not checked: their raw files are gone" if one.unchecked else ""
-        yield f"{name}: {one.rows:,} rows of {one.run_id}{unchecked}"
+        yield f"{name}: {one.rows:,} rows of {one.run_id}{unchecked}" if one.run_id else f"{name}: no table"
         yield from (f"  {problem}" for problem in one.problems)
     problems = sum(len(one.problems) for one in reports)
     yield f"{len(reports)} tables, {problems} problems"

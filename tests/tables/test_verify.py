@@ -85,6 +85,28 @@ async def test_what_is_damaged_of_one_table_keeps_no_other_back(
     assert others.problems == ()
 
 
+async def test_a_published_snapshot_without_a_table_is_named_once_somebody_should_have_built_it(
+    memory: MemoryStorage, clock: Clock, nights: Nights
+) -> None:
+    flows, off = (Nights.of(memory, clock, f"graph/{name}") for name in ("enpower-cloudflows", "enpower-agents"))
+    manifest = await flows.publish([{"flowId": "a"}], at=clock.now)
+    await off.publish([{"id": "a"}])
+    services = nights.services(TABLES_DATASETS="*, !graph/enpower-agents")
+    every = [nights.dataset, flows.dataset, off.dataset]
+    assert [one.dataset for one in await verify_tables(services, every)] == ["enpower-powerapps"]
+    clock.advance(minutes=10)
+    del memory.blobs[Container.HARVEST_STATE]["tables/graph/enpower-powerapps.json"]
+    lost, missing = await verify_tables(services, every)
+    assert [one.problems for one in (lost, missing)] == [
+        (f"no table is known of the snapshot {nights.runs[0]}, which is published",),
+        (f"no table is known of the snapshot {manifest.run_id}, which is published",),
+    ]
+    flows.forget_parts(manifest)
+    assert await flows.build() == "failed"
+    (failed,) = await verify_tables(services, [flows.dataset])
+    assert "raw files" in failed.problems[0]
+
+
 class TestCommand:
     def test_exits_with_2_where_it_cannot_look(
         self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

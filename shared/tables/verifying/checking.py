@@ -57,6 +57,13 @@ class TableReport(Document):
         """Return the report on a table that cannot be compared."""
         return cls.of(state).model_copy(update={"problems": (f"it cannot be compared: {reason}",)})
 
+    @classmethod
+    def missing(cls, state: TableState, run_id: str) -> Self:
+        """Return the report on a table that is not there, although a snapshot is."""
+        reason = f": {state.reason}" if state.reason else ""
+        problem = f"no table is known of the snapshot {run_id}, which is published{reason}"
+        return cls.of(state).model_copy(update={"problems": (problem,)})
+
 
 async def check_table(services: Services, dataset: Dataset, state: TableState, say: Say) -> TableReport:
     """Check the current table of a dataset."""
