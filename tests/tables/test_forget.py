@@ -124,6 +124,15 @@ async def test_tables_verify_and_stay_as_they_were_but_for_the_person(apps: Nigh
     assert (again.tables, again.left) == ((), 0)
 
 
+@pytest.mark.parametrize(
+    ("text", "written"), [("Jörg Groß", "JÖRG GROSS"), ("JÖRG GROSS", "Jörg Groß"), ("Ζωής", "ΖΩΉΣ")]
+)
+async def test_upper_and_lower_case_are_the_same_where_letters_change(apps: Nights, text: str, written: str) -> None:
+    await apps.night([app(1, owner=f"to {written}"), app(2)])
+    await forgotten(apps, text)
+    assert apps.table()["_key"].to_list() == ["app2"]
+
+
 async def test_a_later_night_brings_back_only_what_its_snapshot_has(apps: Nights) -> None:
     await apps.night([app(1, owner=ANN), app(2)])
     await forgotten(apps)

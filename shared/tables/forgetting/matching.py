@@ -66,8 +66,13 @@ class PersonText:
 
     def _cell(self, name: str, kind: str) -> str:
         if kind == "VARCHAR":
-            return " OR ".join(f"contains(lower({name}), lower({literal(form)}))" for form in self.forms)
+            return " OR ".join(f"contains({_lowered(name)}, {_lowered(literal(form))})" for form in self.forms)
         return f"CAST({name} AS VARCHAR) = {literal(self.text.strip())}" if kind in {"BIGINT", "DOUBLE"} else "false"
+
+
+def _lowered(text: str) -> str:
+    """Return SQL for a text in lower case, with sharp s and final sigma as what their capitals become again."""
+    return f"replace(replace(lower({text}), 'ß', 'ss'), '\u03c2', '\u03c3')"
 
 
 def _plain(line: str) -> str:
