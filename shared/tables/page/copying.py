@@ -34,7 +34,7 @@ async def copy_of_page(services: Services) -> str:
     What is not there yet is left out: a report without its tables, the history of a dataset without one.
     """
     answers = await _answers(services)
-    data = json.dumps({"madeAt": rfc3339(services.clock()), "answers": answers}, ensure_ascii=False)
+    data = json.dumps({"madeAt": rfc3339(services.clock()), "answers": answers})
     return _inlined(data.replace("<", "\\u003c"))
 
 

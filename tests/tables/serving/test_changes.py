@@ -10,6 +10,7 @@ import pytest
 
 from sandbox.memory_storage import MemoryStorage
 from shared.errors import InvalidInput, NotReady, Outdated
+from shared.tables.page.copying import copy_of_page
 from shared.tables.serving.changes import ChangesQuery, read_changes, read_changes_csv
 from shared.tables.serving.datasets import current_table
 from shared.tables.serving.description import describe_table
@@ -224,3 +225,12 @@ async def test_a_table_describes_itself(apps: Nights, reading: Reading) -> None:
     assert "appLaunchesLast7Days" in described.volatile
     assert ("brandNew", "new") in [(event.field, event.event) for event in described.drift]
     assert ("sharedUsers", "rescued", 2) in [(event.field, event.event, event.count) for event in described.drift]
+
+
+async def test_a_change_of_half_a_character_can_be_written_in_the_copy_of_the_page(
+    apps: Nights, reading: Reading
+) -> None:
+    await apps.night([app(1)])
+    await apps.night([app(1, displayName="cut here \ud83d")])
+    page = await copy_of_page(reading(apps))
+    assert rb"cut here \ud83d" in page.encode()
