@@ -21,6 +21,7 @@ from shared.azure.documents import update
 from shared.azure.lease import Hold
 from shared.azure.storage import Container, Queue
 from shared.errors import InvalidInput, StorageUnavailable
+from shared.harvest.plan import paths
 from shared.services import Services
 from shared.tables import forget
 from shared.tables.build.builder import advance_table
@@ -107,6 +108,13 @@ async def test_what_is_left_outside_the_tables_is_told_with_its_day(apps: Nights
         ("opus-operations", "operations/x/order.json"): today + timedelta(days=731),
     }
     assert report.restorable_until == today + timedelta(days=14)
+
+
+async def test_hashes_of_keys_name_nobody(apps: Nights) -> None:
+    (part,) = (await apps.night([app(1)])).parts
+    hashes = paths.keys("20260101T000000Z-graph", part.path)
+    await apps.storage.write(Container.HARVEST_STATE, hashes, bytes(range(16)), etag=None)
+    assert (await forgotten(apps, apply=False)).remains == ()
 
 
 async def test_tables_verify_and_stay_as_they_were_but_for_the_person(apps: Nights) -> None:

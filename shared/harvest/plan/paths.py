@@ -18,6 +18,7 @@ _RUN_ID = re.compile(rf"(?P<stamp>\d{{8}}T\d{{6}}Z)-(?P<source>{'|'.join(SOURCES
 
 
 _MANIFEST = re.compile(rf"{MANIFESTS}(?P<source>[a-z]+)/(?P<dataset>[a-z0-9-]+)/(?P<run>[^/]+)\.json")
+_KEYS = re.compile(rf"{RUNS}[^/]+/keys/")
 _COMPANIONS = (".odd.ndjson", ".parents.ndjson")
 
 
@@ -104,6 +105,11 @@ def checkpoint(run: str, source: Source, dataset: str, partition: str) -> str:
 def keys(run: str, part_path: str) -> str:
     """Return the hashes of the keys of the items of a part, in ``harvest-state``."""
     return f"{RUNS}{run}/keys/{part_path}"
+
+
+def is_keys(path: str) -> bool:
+    """Whether a path in ``harvest-state`` is that of hashes of keys: not gzip, although it ends like its part."""
+    return _KEYS.match(path) is not None
 
 
 def parents(run: str, source: Source, dataset: str) -> str:
