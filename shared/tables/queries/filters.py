@@ -35,7 +35,7 @@ _CLOSE = re.compile(r"[ \t]*\)")
 _COMMA = re.compile(r"[ \t]*,[ \t]*")
 _WORD = re.compile(r"[^ \t(),]+")
 _FUNCTION = re.compile(r"[^ \t(),]+(?=\()")
-_OPERATOR = re.compile(r"(?:eq|ne|gt|ge|lt|le)(?=[ \t])")
+_OPERATOR = re.compile(r"(?:eq|ne|gt|ge|lt|le)(?=[ \t]|\Z)")
 _NOT = re.compile(r"not(?![ \t]+(?:eq|ne|gt|ge|lt|le)[ \t])(?:[ \t]+|(?=\())")
 _JOIN = {word: re.compile(rf"(?:(?<=\))[ \t]*|[ \t]+){word}(?:[ \t]+|(?=\())") for word in ("and", "or")}
 _FUNCTIONS = ("contains", "startswith", "endswith")

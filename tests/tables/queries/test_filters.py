@@ -143,6 +143,7 @@ def test_any_text_is_read_or_refused_by_name(text: str) -> None:
     [
         ("name EQ 'x'", "at character 6, expected one of eq, ne, gt, ge, lt, le after 'name', found \"EQ 'x'\""),
         ("name eq 'x", "at character 9, expected a text in single quotes"),
+        ("name eq", "at character 8, expected a text in single quotes, a number, a time"),
         ("name eq 'x' xor count eq 1", "at character 13, expected 'and', 'or' or the end, found 'xor count eq 1'"),
         ("(name eq 'x'", "at character 13, expected 'and', 'or' or ')', found the end"),
         ("not count gt 5", "at character 5, expected a parenthesis or a function after 'not', found 'count gt 5'"),
