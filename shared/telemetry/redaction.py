@@ -11,12 +11,13 @@ from html import escape
 from urllib.parse import quote, quote_plus, urlsplit
 
 _NAMES = r"""
-    (?:access|id|refresh|bearer|skip|continuation)?_?token
-    | client_secret | client_assertion | assertion | secret | password | pwd
-    | (?:account|access|api|master|function|host|subscription|shared_?access)[_-]?key | shared_?access_?signature
-    | sig
+    (?:access|id|refresh|bearer|skip|continuation|next)?_?token
+    | (?:client|app)?_?secret | (?:client)?_?assertion | password | passwd | pwd
+    | (?:account|access|api|master|function|host|private|subscription|shared_?access)[_-]?key
+    | shared_?access_?signature | sig
 """
 _HEADERS = "authorization | (?:set-)?cookie | x-functions-key | x-identity-header | ocp-apim-subscription-key"
+_SCHEMES = "(?:Basic|Bearer|SharedKey(?:Lite)?)"
 _SECRETS = re.compile(
     rf"""
     (?P<url> \bhttps?://[^\s"'<>\\]+ )
@@ -24,7 +25,7 @@ _SECRETS = re.compile(
     | (?P<scheme> \bBearer\s+ | \bSharedKey(?:Lite)?\s+ ) [A-Za-z0-9._~+/=:-]+
     | (?P<header> (?<![a-z0-9]) (?: {_HEADERS} ) :\s* ) [^\r\n"']+
     | (?P<pair> (?<![a-z0-9]) (?: {_NAMES} | {_HEADERS} ) (?: \s*=\s* | \\*["']\s*[:=,]\s* | \s*:\s*(?=b?\\*["']) ) )
-      (?: b?\\*"(?:[^"\\]|\\(?s:.)?)*"? | b?\\*'(?:[^'\\]|\\(?s:.)?)*'? | [^\s"'&;,)\]}}]+ )
+      (?: b?\\*"(?:[^"\\]|\\(?s:.)?)*"? | b?\\*'(?:[^'\\]|\\(?s:.)?)*'? | (?:{_SCHEMES}\s+)? [^\s"'&;,)\]}}]+ )
     | \beyJ[\w-]{{8,}}(?:\.[\w-]*)*
     | -----BEGIN\ [A-Z ]*PRIVATE\ KEY-----(?s:.*?)(?:-----END\ [A-Z ]*PRIVATE\ KEY-----|\Z)
     """,

@@ -40,6 +40,7 @@ JWT = f"eyJhbGciOiJSUzI1NiJ9.{SECRET}eyJpc3MiOiJ4In0.{SECRET}c2lnbmF0dXJl"
         f"Authorization: Basic {SECRET}",
         f"{{'Authorization': 'Basic {SECRET}'}}",
         f"[(b'Authorization', b'Bearer {SECRET}')]",
+        f"authorization=Bearer {SECRET}",
         f"[(b'x-functions-key', b'{SECRET}')]",
         f"x-functions-key: {SECRET}",
         f"X-IDENTITY-HEADER: {SECRET}",
@@ -89,7 +90,10 @@ def test_everything_else_stays(text: str) -> None:
     assert redacted(text) == text
 
 
-NAMES = ["access_token", "client_secret", "client_assertion", "password", "AccountKey", "x-functions-key", "sig"]
+NAMES = [
+    *("access_token", "accessToken", "nextToken", "client_secret", "clientSecret", "appSecret", "client_assertion"),
+    *("clientAssertion", "password", "passwd", "AccountKey", "privateKey", "x-functions-key", "sig"),
+]
 
 
 @given(
