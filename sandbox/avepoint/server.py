@@ -1,5 +1,6 @@
 import asyncio
 import signal
+import sys
 from argparse import ArgumentParser, Namespace
 from asyncio import Transport
 from collections.abc import AsyncIterator
@@ -57,7 +58,16 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 
 def run(args: Namespace) -> int:
-    """Serve until SIGTERM or SIGINT."""
+    """Serve until SIGTERM or SIGINT.
+
+    Returns:
+        0, or 1 where the port cannot be used.
+    """
+    try:
+        listen(args.port).close()
+    except OSError as error:
+        sys.stderr.write(f"error: port {args.port} of {HOST} cannot be used: {error.strerror}\n")
+        return 1
     asyncio.run(_serve_until_stopped(args))
     return 0
 

@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from sandbox.avepoint.server import add_arguments
+from sandbox.serving import listen
 
 from .conftest import TOKEN_FORM, Service
 
@@ -32,6 +33,16 @@ async def test_the_command_serves_until_sigterm() -> None:
         process.send_signal(signal.SIGTERM)
         assert await process.wait() == 0
     assert await process.stdout.read() == b""
+
+
+async def test_a_port_that_is_taken_is_refused_in_a_sentence() -> None:
+    with listen(0) as taken:
+        port = str(taken.getsockname()[1])
+        command = (sys.executable, "-m", "sandbox", "avepoint", "--port", port)
+        process = await asyncio.create_subprocess_exec(*command, stderr=PIPE)
+        _, said = await process.communicate()
+    assert process.returncode == 1
+    assert said.decode() == f"error: port {port} of 127.0.0.1 cannot be used: Address already in use\n"
 
 
 async def test_the_last_page_of_a_million_items(service: Service) -> None:
