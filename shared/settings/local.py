@@ -2,6 +2,7 @@
 
 import os
 from argparse import ArgumentParser
+from codecs import BOM_UTF8
 from pathlib import Path
 
 from pydantic import BaseModel, ValidationError
@@ -31,7 +32,14 @@ def use_local_settings(file: Path | None) -> None:
     if file is None:
         return
     try:
-        os.environ |= _LocalSettings.model_validate_json(file.read_bytes()).Values
+        os.environ |= _LocalSettings.model_validate_json(file.read_bytes().removeprefix(BOM_UTF8)).Values
     except (OSError, ValidationError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it has no Values, or they are not all text"
-        raise GiveUp(f"{file} cannot be used: {reason}") from error
+        raise GiveUp(f"{file} cannot be used: {_reason(error)}") from error
+
+
+def _reason(error: OSError | ValidationError) -> str:
+    if isinstance(error, OSError):
+        return str(error.strerror)
+    fault = error.errors(include_url=False)[0]
+    unread = fault["type"] == "json_invalid"
+    return f"it is not JSON: {fault['ctx']['error']}" if unread else "it has no Values, or they are not all text"

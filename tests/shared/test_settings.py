@@ -1,4 +1,5 @@
 import json
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -6,9 +7,9 @@ from typing import Any
 import pytest
 
 from shared.avepoint.platform import DATA_CENTERS
-from shared.errors import Misconfigured
+from shared.errors import GiveUp, Misconfigured
 from shared.schedule import Schedule
-from shared.settings import Settings, load_settings
+from shared.settings import Settings, load_settings, use_local_settings
 from tests.recordings import recorded
 
 ROOT = Path(__file__).parents[2]
@@ -373,3 +374,27 @@ def test_whatever_a_setting_says_it_is_taken_or_named(name: str) -> None:
         except Misconfigured as error:
             assert all(problem.remedy for problem in error.problems)  # noqa: PT017 - either of the two is right
             assert len(str(error)) < 20_000  # noqa: PT017 - as above
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b'{"Values": {"A": "1",}}', "it is not JSON: trailing comma at line 1 column 22"),
+        (b"", "it is not JSON: EOF while parsing a value at line 1 column 0"),
+        (b'{"A": "1"}', "it has no Values, or they are not all text"),
+        (b'{"Values": {"A": 1}}', "it has no Values, or they are not all text"),
+    ],
+)
+def test_a_file_of_settings_that_cannot_be_used_says_why(tmp_path: Path, content: bytes, reason: str) -> None:
+    file = tmp_path / "local.settings.json"
+    file.write_bytes(content)
+    with pytest.raises(GiveUp, match=re.escape(f"{file} cannot be used: {reason}")):
+        use_local_settings(file)
+
+
+def test_a_file_of_settings_may_begin_with_a_byte_order_mark(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPUS_API", "connector")
+    file = tmp_path / "local.settings.json"
+    file.write_text('{"Values": {"OPUS_API": "graph"}}', encoding="utf-8-sig")
+    use_local_settings(file)
+    assert os.environ["OPUS_API"] == "graph"
