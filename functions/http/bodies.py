@@ -13,6 +13,7 @@ from pydantic import BaseModel, ValidationError
 
 from functions.http.error_responses import LengthRequired
 from shared.errors import Detail, InvalidInput, TooLarge
+from shared.opus.intake.inputs import broken_rule
 
 LARGEST_BODY: Final = 16 * 1024 * 1024
 
@@ -155,7 +156,7 @@ def _finite(text: str) -> float:
 def _refuse(error: ValidationError) -> NoReturn:
     """Say which fields of a body are wrong."""
     faults = error.errors(include_url=False, include_context=False, include_input=False)
-    details = [Detail(_target(fault["loc"]), fault["type"], fault["msg"]) for fault in faults]
+    details = [Detail(_target(fault["loc"]), fault["type"], broken_rule(fault)) for fault in faults]
     first = details[0]
     more = f" (and {len(details) - 1} more)" if len(details) > 1 else ""
     raise InvalidInput(f"{first.target}: {first.message}{more}", target=first.target, details=details) from None

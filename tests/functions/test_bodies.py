@@ -1,6 +1,7 @@
 """Bodies are read once and wholly: bounded, in one encoding, with each name once."""
 
 import json
+import re
 import time
 from collections.abc import Mapping
 
@@ -10,9 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, ConfigDict
 
+from functions.harvest_request import StartHarvest
 from functions.http.bodies import LARGEST_BODY, Most, parse_body
 from functions.http.error_responses import LengthRequired, error_response
 from shared.errors import AppError, InvalidInput, TooLarge
+from shared.opus.intake.inputs import DestroyInput
 
 LIMITS = {"ids": Most(5, "OPUS_DESTROY_MAX_IDS")}
 
@@ -125,3 +128,21 @@ async def test_any_bytes_are_taken_or_refused(body: bytes) -> None:
         await parse_body(Body, request(body), most=LIMITS)
     except InvalidInput as error:
         assert len(error_response(error).get_body()) < 20_000  # noqa: PT017 - either of the two is right
+
+
+@pytest.mark.parametrize(
+    ("model", "body", "message"),
+    [
+        (DestroyInput, {"ids": ["a", " "]}, "ids[1]: must not be blank"),
+        (
+            StartHarvest,
+            {"source": "graph", "window": {"from": "2026-01-01T00:00:00", "to": "2026-01-02T00:00:00Z"}},
+            "window.from: a time needs its zone: Z, or an offset such as +01:00",
+        ),
+    ],
+)
+async def test_a_field_that_breaks_a_rule_is_told_the_rule(
+    model: type[BaseModel], body: dict[str, object], message: str
+) -> None:
+    with pytest.raises(InvalidInput, match=f"^{re.escape(message)}$"):
+        await parse_body(model, request(json.dumps(body).encode()))

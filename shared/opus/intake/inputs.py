@@ -133,7 +133,14 @@ def _fault(fault: ErrorDetails) -> Detail:
     """Return a broken rule, at a place such as ``RecordColumn.value[3]``."""
     first, rest = fault["loc"][:1], (step for step in fault["loc"][1:] if step not in TAGS)
     place = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in (*first, *rest))
-    return Detail(place.removeprefix("."), fault["type"], fault["msg"].removeprefix("Value error, "))
+    return Detail(place.removeprefix("."), fault["type"], broken_rule(fault))
+
+
+def broken_rule(fault: ErrorDetails) -> str:
+    """Return the rule that a body breaks, in words for a caller."""
+    if fault["type"] == "string_pattern_mismatch":  # the only pattern is that of Text
+        return "must not be blank"
+    return fault["msg"].removeprefix("Value error, ")
 
 
 if TYPE_CHECKING:
