@@ -60,7 +60,7 @@ class Host:
         environ: the app settings.
 
     Raises:
-        StartError: a trigger or binding cannot be served; the message names the function.
+        StartError: a trigger or binding cannot be served, or a setting of the host is wrong; the message names it.
     """
 
     def __init__(self, runtime: Runtime, host_json: HostJson, environ: Mapping[str, str]) -> None:

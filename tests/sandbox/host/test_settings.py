@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 
 from sandbox.host.errors import StartError
+from sandbox.host.http.keys import own_keys
 from sandbox.host.settings import Connection, HostJson, azure_pace, connection, host_id, invisibility_seconds, resolve
 from sandbox.processes import ROOT
 
@@ -77,6 +78,12 @@ def test_the_pace_of_azure_is_kept_when_told_so() -> None:
     assert azure_pace({"SANDBOX_AZURE_PACE": "true"})
     with pytest.raises(StartError, match="SANDBOX_AZURE_PACE must be true or false, not 'yes'"):
         azure_pace({"SANDBOX_AZURE_PACE": "yes"})
+
+
+@pytest.mark.parametrize("text", ["k", "[]", '{"sweep": 1}', '{"list_runs": ""}'])
+def test_keys_of_functions_that_cannot_be_are_refused(text: str) -> None:
+    with pytest.raises(StartError, match="SANDBOX_FUNCTION_KEYS must be a JSON object"):
+        own_keys({"SANDBOX_FUNCTION_KEYS": text})
 
 
 def test_hosts_of_one_app_have_one_id_in_common(tmp_path: Path) -> None:
