@@ -74,6 +74,13 @@ def answered(text: str, seen: set[str]) -> set[str]:
     return seen
 
 
+@pytest.mark.parametrize("name", ["onSnapshot", "onChange"])
+def test_each_answer_of_a_trigger_says_where_to_go_on(name: str) -> None:
+    answers = OPERATIONS[name]["responses"]
+    assert answers["200"]["headers"] == answers["202"]["headers"]
+    assert answers["200"]["headers"].keys() == {"Location", "Retry-After"}
+
+
 def test_no_answer_is_closed() -> None:
     responses = json.dumps([operation["responses"] for operation in OPERATIONS.values()])
     schemas = {name: DOCUMENT["components"]["schemas"].get(name, {}) for name in answered(responses, set())}

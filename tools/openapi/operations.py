@@ -191,6 +191,8 @@ def _content(function: str) -> Schema:
 
 
 def _headers(function: str) -> Schema:
+    if function in _NO_BODY_LATER:  # a trigger: each answer says where to ask for what comes after it
+        return {"headers": _LOCATION | _RETRY}
     return {"headers": _REPLAYED} if function in {"submit_records", "destroy_records"} else {}
 
 
