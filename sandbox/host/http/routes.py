@@ -9,11 +9,13 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from itertools import combinations
 from typing import Final
-from uuid import UUID
 
 from sandbox.host.errors import StartError
 
 PARAMETER: Final = re.compile(r"\{(?P<rest>\*{0,2})(?P<name>\w+)(?::(?P<constraint>guid))?(?P<optional>\?)?\}")
+_HYPHENS: Final = "-".join(f"[0-9A-Fa-f]{{{digits}}}" for digits in (8, 4, 4, 4, 12))
+# What .NET's Guid.TryParse takes, but for its form of hexadecimal numbers in braces.
+GUID: Final = re.compile(rf"[0-9A-Fa-f]{{32}}|{_HYPHENS}|\{{{_HYPHENS}\}}|\({_HYPHENS}\)")
 
 
 class Kind(Enum):
@@ -127,8 +129,4 @@ def _segment(function: str, text: str) -> Segment:
 
 
 def _is_guid(text: str) -> bool:
-    try:
-        UUID(text)
-    except ValueError:
-        return False
-    return True
+    return GUID.fullmatch(text.strip()) is not None

@@ -71,6 +71,20 @@ def test_a_segment_that_is_not_supported_is_refused(template: str) -> None:
         parse("mixed", template, [])
 
 
+GUID = "3f2504e0-4f89-11d3-9a0c-0305e82c3301"
+
+
+@pytest.mark.parametrize(
+    ("value", "fits"),
+    [
+        *((text, True) for text in (GUID, GUID.upper(), GUID.replace("-", ""), f"{{{GUID}}}", f"({GUID})", f" {GUID}")),
+        *((text, False) for text in (f"urn:uuid:{GUID}", GUID.replace("-", "", 1), f"{{{GUID})", f"{GUID}0", "abc")),
+    ],
+)
+def test_a_guid_is_what_dotnet_takes_for_one(value: str, *, fits: bool) -> None:
+    assert (router(a="things/{id:guid}").find("GET", f"/things/{value}") is not None) == fits
+
+
 @given(st.lists(st.tuples(names, values), min_size=1, max_size=4, unique_by=lambda pair: pair[0]))
 def test_every_value_comes_back_decoded(pairs: list[tuple[str, str]]) -> None:
     template = "/".join(f"{name}/{{{name}}}" for name, _ in pairs)
