@@ -17,6 +17,7 @@ from sandbox.host.runtime import Function, Invoke
 
 HTTP_TRIGGER: Final = "httpTrigger"
 ANONYMOUS: Final = "ANONYMOUS"
+FUNCTION: Final = "FUNCTION"
 MOST_OF_BODY: Final = 100 * 1024 * 1024
 
 
@@ -45,8 +46,9 @@ class HttpFunctions:
         if found is None:
             return Response(status_code=404)
         function = self._functions[found.function]
-        keys = (self._key, *([self._own_keys[function.name]] if function.name in self._own_keys else []))
-        if function.trigger["authLevel"] != ANONYMOUS and not authorized(request, *keys):
+        level = function.trigger["authLevel"]
+        own = self._own_keys.get(function.name) if level == FUNCTION else None
+        if level != ANONYMOUS and not authorized(request, self._key, *([own] if own else [])):
             return Response(status_code=401)
         if int(request.headers.get("content-length", 0)) > MOST_OF_BODY:
             return Response(status_code=500)

@@ -77,7 +77,8 @@ async def mirror(templates: Sequence[Template], *, auth: str = "ANONYMOUS") -> A
         )
         for name, route, methods in templates
     )
-    host = Host(Mirror(functions), HostJson(version="2.0"), {"SANDBOX_FUNCTION_KEY": "k"})
+    keys = {"SANDBOX_FUNCTION_KEY": "k", "SANDBOX_FUNCTION_KEYS": '{"health": "own"}'}
+    host = Host(Mirror(functions), HostJson(version="2.0"), keys)
     listening, stop = listen(0), asyncio.Event()
     serving = asyncio.create_task(host.serve(listening, stop))
     try:
@@ -190,3 +191,10 @@ async def test_a_key_in_the_header_even_an_empty_one_beats_the_one_in_the_query(
     guarded: int, target: str, headers: tuple[str, ...], status: int
 ) -> None:
     assert (await send(guarded, "GET", target, *headers))[0] == status
+
+
+@pytest.mark.parametrize(("auth", "status"), [("FUNCTION", 200), ("ADMIN", 401)])
+async def test_the_key_of_a_function_does_not_open_what_wants_the_master_key(auth: str, status: int) -> None:
+    async with mirror(ROUTES, auth=auth) as port:
+        assert (await send(port, "GET", "/api/health", "x-functions-key: own"))[0] == status
+        assert (await send(port, "GET", "/api/health", "x-functions-key: k"))[0] == 200
