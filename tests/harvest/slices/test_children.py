@@ -15,7 +15,14 @@ from shared.azure.storage import Container
 from shared.harvest.plan.plan import UnknownDatasets, choose
 from shared.harvest.runs.starting import plan_requested, start_requested
 from shared.harvest.runs.state import view
-from shared.harvest.slices.parents.selector import ParentSelector, ParentState, SelectedParents, parent_hash, values_of
+from shared.harvest.slices.parents.selector import (
+    ParentSelector,
+    ParentState,
+    SelectedParents,
+    UnusableParent,
+    parent_hash,
+    values_of,
+)
 from shared.harvest.slices.worker import work
 from shared.harvest.snapshots.manifest import Manifest, read_latest, read_manifest
 from shared.services import Services
@@ -132,6 +139,43 @@ async def test_a_parent_that_is_an_odd_item_is_asked_too(
     await three_apps(avepoint, harvest, clock, apps=4)
     manifest = await harvested(services, harvest, "graph", USERS)
     assert (manifest.verdict, parent_counts(manifest)) == ("complete", (3, 0, 0)), manifest.reason
+
+
+async def test_a_parent_whose_id_cannot_be_sent_is_left_out_by_name(
+    services: Services, avepoint: Simulator, harvest: Harvest, clock: Clock
+) -> None:
+    await three_apps(avepoint, harvest, clock)
+    first = next(avepoint.avepoint.parents(USERS))["appId"]
+    apps = rf'{{"appId": "{first}"}}, {{"appId": "Expenses \ud83d"}}, {{"appId": 1e999}}'
+    avepoint.fault(path="/smp/powerplatform/powerapps", body=f'{{"totalCount": 3, "powerApps": [{apps}]}}')
+    clock.advance(days=1)
+    await harvest("graph", "enpower-powerapps")
+    manifest = await harvested(services, harvest, "graph", USERS)
+    assert (manifest.verdict, manifest.published, parent_counts(manifest)) == ("capped", True, (1, 0, 2))
+    assert [parent for parent, _ in failures(manifest)] == [{"appId": r"Expenses \ud83d"}, {"appId": "inf"}]
+    assert failures(manifest)[0][1].startswith("line 2 of the snapshot of enpower-powerapps: it cannot be asked for")
+
+
+async def test_a_parent_whose_line_cannot_be_read_is_left_out_by_its_place(
+    services: Services, avepoint: Simulator, harvest: Harvest, clock: Clock
+) -> None:
+    avepoint.avepoint.change({"oddItems": {"enpower-powerapps": ["deep"]}})
+    await three_apps(avepoint, harvest, clock)
+    manifest = await harvested(services, harvest, "graph", USERS)
+    assert (manifest.verdict, parent_counts(manifest)) == ("capped", (2, 0, 1))
+    assert failures(manifest) == [({}, "line 1 of the snapshot of enpower-powerapps: it cannot be read")]
+
+
+async def test_nothing_where_no_parent_can_be_asked_for_is_not_published(
+    services: Services, avepoint: Simulator, harvest: Harvest, clock: Clock
+) -> None:
+    avepoint.avepoint.change({"oddItems": {"enpower-powerapps": ["deep"]}})
+    await three_apps(avepoint, harvest, clock, apps=1)
+    manifest = await harvested(services, harvest, "graph", USERS)
+    assert (manifest.verdict, manifest.published, parent_counts(manifest)) == ("failed", False, (0, 0, 1))
+    assert manifest.reason == (
+        "no parent can be asked for; the first: line 1 of the snapshot of enpower-powerapps: it cannot be read"
+    )
 
 
 async def test_no_parents_is_complete(services: Services, avepoint: Simulator, harvest: Harvest, clock: Clock) -> None:
@@ -336,15 +380,45 @@ class TestValues:
             (rb'{"id":"a","name":"\ud83d"}', [("a",)]),
             (b'{"id":"a","name":"\xff"}', [("a",)]),
             (b'{"id":7,"size":NaN}', [(7,)]),
-            (rb'{"id":"\ud83d"}', []),
-            (b'{"id":"\xff"}', []),
-            (b"[" * 100_000, []),
+            (b"null", []),
             (b"", []),
         ],
     )
     def test_of_an_odd_line_are_what_can_be_read(self, line: bytes, values: list[tuple[Value, ...]]) -> None:
         parent = Parent.model_validate({"dataset": "c", "parameters": {"id": "id"}})
         assert list(values_of(line, parent)) == values
+
+    @pytest.mark.parametrize(
+        ("line", "name"),
+        [
+            (rb'{"id":"a\ud83d"}', (r"a\ud83d",)),
+            (b'{"id":"\xff"}', (r"\udcff",)),
+            (b'{"id":1e999}', ("inf",)),
+            (b'{"id":1' + b"0" * 30 + b',"size":NaN}', ("1" + "0" * 30,)),
+            (b'{"id":{"x":1}}', ("an object",)),
+            (b'{"id":' + b"[" * 5000 + b"]" * 5000 + b"}", ("a list",)),
+            (b"[" * 100_000, ()),
+        ],
+    )
+    def test_what_cannot_be_asked_for_is_named(self, line: bytes, name: tuple[Value, ...]) -> None:
+        parent = Parent.model_validate({"dataset": "c", "parameters": {"id": "id"}})
+        (unusable,) = values_of(line, parent)
+        assert isinstance(unusable, UnusableParent)
+        assert unusable.values == name
+        assert unusable.reason
+
+    def test_another_field_stands_in_for_what_cannot_be_asked_for(self) -> None:
+        parent = Parent.model_validate({"dataset": "c", "parameters": {"id": ["email", "loginName"]}})
+        assert list(values_of(rb'{"email":"\ud83d","loginName":"b"}', parent)) == [("b",)]
+
+    def test_more_of_them_than_the_limit_are_counted(self) -> None:
+        chooser = ParentSelector({}, most=2)
+        for name in ("a", "b", "a", "c", "d", "c"):
+            chooser.pass_over(UnusableParent((name,), "why"))
+        chosen = chooser.chosen()
+        assert [one.values for one in chosen.unusable] == [("a",), ("b",)]
+        assert (chosen.parents, chosen.left_out) == ([], 2)
+        assert SelectedParents.from_json(chosen.to_json()) == chosen
 
 
 @given(

@@ -61,6 +61,8 @@ def parent_results(
             gone += 1
         else:
             failed.append(FailedParent(parent=parent, reason=_NOT_THERE.format(_ORDINALS[times])))
+    unusable = ((dict(zip(names, one.values, strict=False)), one.reason) for one in selected.unusable)
+    failed += [FailedParent(parent=parent, reason=reason) for parent, reason in unusable]
     asked = tuple(dict(zip(names, values, strict=True)) for values, _ in selected.parents)
     return ParentResults(asked, gone, tuple(failed), frozenset(lost | away), frozenset(away))
 

@@ -21,6 +21,7 @@ from shared.harvest.slices.parents.selector import (
     ParentState,
     ParentStates,
     SelectedParents,
+    UnusableParent,
     parent_hash,
     values_of,
 )
@@ -69,8 +70,10 @@ async def select_parents(storage: Storage, dataset: Dataset, planned: PlannedDat
         states = await read_parent_states(storage, planned.remembered)
     chooser = ParentSelector(states, most=snapshot.most, open_from=open_from)
     manifest = await read_named_manifest(storage, snapshot.run_id, dataset.source, parent.dataset)
+    read = 0
     async for lines in lines_of(storage, manifest):
-        await asyncio.to_thread(_offer, chooser, parent, lines)
+        await asyncio.to_thread(_offer, chooser, parent, lines, read)
+        read += len(lines)
     chosen = await asyncio.to_thread(chooser.chosen)
     return chosen.with_one_window() if planned.backfill else chosen
 
@@ -104,7 +107,11 @@ def _hash_of(named: Mapping[str, Value], parent: Parent) -> int:
     return parent_hash(tuple(named[name] for name in parent.parameters if name in named))
 
 
-def _offer(chooser: ParentSelector, parent: Parent, lines: Sequence[bytes]) -> None:
-    for line in lines:
+def _offer(chooser: ParentSelector, parent: Parent, lines: Sequence[bytes], before: int) -> None:
+    for number, line in enumerate(lines, before + 1):
         for values in values_of(line, parent):
-            chooser.offer(values)
+            if isinstance(values, UnusableParent):
+                reason = f"line {number} of the snapshot of {parent.dataset}: {values.reason}"
+                chooser.pass_over(msgspec.structs.replace(values, reason=reason))
+            else:
+                chooser.offer(values)

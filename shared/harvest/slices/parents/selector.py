@@ -4,7 +4,7 @@ import heapq
 from collections.abc import Iterator, Mapping, Sequence
 from hashlib import blake2b
 from itertools import product
-from typing import Self
+from typing import Self, TypeIs
 
 import msgspec
 
@@ -15,15 +15,30 @@ from shared.harvest.snapshots.sorted_hashes import HashRuns, SortedHashes
 NO_VALUE = frozenset({"", "N/A"})
 """How AvePoint writes that there is none (AvePoint/cloud-api, sample answers)."""
 
+_NONE: Sequence[object] = (None, False, [], {}, *NO_VALUE)
+_NO_ITEM = frozenset({b"", b"null"})
+_NAME_LENGTH = 200
+
 type ParentTuple = tuple[Value, ...]
 """One value for each parameter, in the order of the catalogue."""
 
 
+class UnusableParent(msgspec.Struct, frozen=True):
+    """A parent that cannot be asked for, as far as it can be named, and why."""
+
+    values: ParentTuple
+    reason: str
+
+
 class SelectedParents(msgspec.Struct, frozen=True):
-    """The parents of a run, each with the second until which it was harvested before, and how many were left out."""
+    """The parents of a run, each with the second until which it was harvested before, and how many were left out.
+
+    ``unusable`` are those that cannot be asked for.
+    """
 
     parents: list[tuple[ParentTuple, int | None]]
     left_out: int
+    unusable: list[UnusableParent] = []
 
     def with_one_window(self) -> Self:
         """Return the parents as if none had been harvested before: each is asked for the whole window."""
@@ -69,19 +84,29 @@ def parent_hash(values: ParentTuple) -> int:
     return int.from_bytes(blake2b(msgspec.json.encode(values), digest_size=8).digest())
 
 
-def values_of(line: bytes, parent: Parent) -> Iterator[ParentTuple]:
-    """Yield the values in one line of the parent's snapshot: a tuple for each combination, nothing without a value."""
+def values_of(line: bytes, parent: Parent) -> Iterator[ParentTuple | UnusableParent]:
+    """Yield the parents in one line of the parent's snapshot: one for each combination, none without a value."""
     item = read_item(line)
-    return product(*(_first_with_value(item, fields) for fields in parent.parameters.values()))
+    if item is None and line not in _NO_ITEM:
+        yield UnusableParent((), "it cannot be read")
+        return
+    for values in product(*(_first_with_value(item, fields) for fields in parent.parameters.values())):
+        usable = tuple(value for value in values if _is_usable(value))
+        yield usable if len(usable) == len(values) else UnusableParent(tuple(map(_name_of, values)), _NOT_SENDABLE)
 
 
-def _first_with_value(item: object, fields: Sequence[str]) -> list[Value]:
-    return next(filter(None, (list(_dig(item, field.split("."))) for field in fields)), [])
+_NOT_SENDABLE = "it cannot be asked for: its id is not whole text or a whole number"
 
 
-def _dig(found: object, steps: Sequence[str]) -> Iterator[Value]:
+def _first_with_value(item: object, fields: Sequence[str]) -> list[object]:
+    """Return the values of the first field that has one to ask for, else of the first that has any."""
+    found = [values for field in fields if (values := list(_dig(item, field.split("."))))]
+    return next((values for values in found if any(map(_is_usable, values))), found[0] if found else [])
+
+
+def _dig(found: object, steps: Sequence[str]) -> Iterator[object]:
     if not steps:
-        if isinstance(found, str | int) and not isinstance(found, bool) and found not in NO_VALUE and _is_text(found):
+        if _is_usable(found) or found not in _NONE:
             yield found
         return
     step, *rest = steps
@@ -90,9 +115,18 @@ def _dig(found: object, steps: Sequence[str]) -> Iterator[Value]:
         yield from _dig(one, rest)
 
 
-def _is_text(value: Value) -> bool:
-    """Whether a value can be sent: half an emoji cannot."""
-    return not any("\ud800" <= letter <= "\udfff" for letter in str(value))
+def _is_usable(value: object) -> TypeIs[Value]:
+    """Whether a value can be sent and stored: half an emoji and a number beyond 64 bits cannot."""
+    if isinstance(value, str):
+        return value not in NO_VALUE and not any("\ud800" <= letter <= "\udfff" for letter in value)
+    return isinstance(value, int) and not isinstance(value, bool) and -(2**63) <= value < 2**64
+
+
+def _name_of(value: object) -> Value:
+    """Return a value as it can be stored: half an emoji as its escape."""
+    if isinstance(value, list | dict):
+        return "a list" if isinstance(value, list) else "an object"
+    return value if _is_usable(value) else str(value)[:_NAME_LENGTH].encode(errors="backslashreplace").decode()
 
 
 def _get(found: object, name: str) -> object:
@@ -122,6 +156,7 @@ class ParentSelector:
         self._count = 0
         self._kept: set[int] = set()
         self._newest_first: list[tuple[int, int, int, ParentTuple]] = []
+        self._unusable: dict[ParentTuple | str, UnusableParent] = {}
 
     def offer(self, values: ParentTuple) -> None:
         """Take a parent, which may have come before."""
@@ -139,11 +174,19 @@ class ParentSelector:
             self._kept.remove(heapq.heapreplace(self._newest_first, entry)[2])
         self._kept.add(mark)
 
+    def pass_over(self, unusable: UnusableParent) -> None:
+        """Take a parent that cannot be asked for; behind the limit it counts as left out."""
+        name = unusable.values or unusable.reason
+        if name in self._unusable or len(self._unusable) < self._most:
+            self._unusable.setdefault(name, unusable)
+        else:
+            self._offered.add((parent_hash(("", *name)),))
+
     def chosen(self) -> SelectedParents:
         """Return the parents kept, least recently harvested first, and how many others there are."""
         parents = [(values, self._begin(mark)) for *_, mark, values in sorted(self._newest_first, reverse=True)]
         offered = SortedHashes(self._offered)
-        return SelectedParents(parents, len(offered) - offered.duplicates - len(parents))
+        return SelectedParents(parents, len(offered) - offered.duplicates - len(parents), [*self._unusable.values()])
 
     def _until(self, mark: int) -> int:
         return self._since(mark) or 0

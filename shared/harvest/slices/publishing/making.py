@@ -28,6 +28,7 @@ from shared.version import VERSION
 
 FAILED_NAMED = 100
 _RESUME = "Remove the cause, then resume the run, or wait for the next one."
+_NEXT = "Harvest the parents again, then start a new run. If it fails again, ask AvePoint support about their ids."
 _OLD_STAYS = "latest still names the last published snapshot."
 
 
@@ -103,6 +104,8 @@ def _judged(
     if failed is not None:
         return _Judgement("failed", failed.reason, failed.remedy)
     progress = [checkpoint.progress for checkpoint in checkpoints]
+    if parents is not None and parents.failed and not parents.asked:
+        return _Judgement("failed", f"no parent can be asked for; the first: {parents.failed[0].reason}", _NEXT)
     if parents is not None and parents.failed and nobody_answered([one.outcomes for one in progress]):
         reason = f"every parent that was asked failed; the first: {parents.failed[0].reason}"
         return _Judgement("failed", reason, _RESUME)

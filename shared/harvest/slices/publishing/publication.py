@@ -65,7 +65,9 @@ async def _publish_if_complete(storage: Storage, run: Run, dataset: Dataset, now
 def _tells_of(failure: Manifest, checkpoints: Sequence[Checkpoint]) -> bool:
     """Whether a failure is that of the checkpoints as they are now, and was not resumed since."""
     outcomes = [checkpoint.progress.outcomes for checkpoint in checkpoints]
-    still_failed = any(checkpoint.state == "failed" for checkpoint in checkpoints) or nobody_answered(outcomes)
+    nobody_asked = failure.parents is not None and not failure.parents.asked
+    has_failed = any(checkpoint.state == "failed" for checkpoint in checkpoints)
+    still_failed = has_failed or nobody_asked or nobody_answered(outcomes)
     return still_failed and failure.finished_at == last_end(checkpoints, failure.finished_at)
 
 
