@@ -1,6 +1,7 @@
 """Failures that AvePoint tells inside a 200, by what is documented and by what can mean nothing else. Pure."""
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from http import HTTPStatus
 
 import msgspec
@@ -10,17 +11,24 @@ from shared.avepoint.fields import fields_of
 from shared.errors import BadResponse, UpstreamFailed
 from shared.telemetry.redaction import excerpt
 
-_ERROR_PREFIXES = ("error", "exception", "fault")
+_ERROR_PREFIXES = ("error", "exception", "fault", "iserror", "haserror", "odata.error", "@odata.error")
 """AvePoint's services name their errors ``error``, ``errorMessage``, ``errorModel``, ``errorCode``, …"""
 
 _STATUSES = ("statusCode", "status")
-_SUCCESSES = ("success", "isSuccess", "succeeded", "isSucceeded")
+_HTTP_STATUSES = ("httpStatusCode", "httpStatus", "status_code", "code")
+"""Keys that count only where they hold the number of an HTTP error: they may mean something else."""
+
+_SUCCESSES = ("success", "isSuccess", "succeeded", "isSucceeded", "successful", "isSuccessful")
+_FAILURES = ("failed", "isFailed", "hasFailed")
 _MESSAGES = ("message", "detail", "title")
 """Keys that tell of a failure in any envelope, documented or not; a message alone means none."""
 
 _REMEDY = "Run it again. If it fails again, ask AvePoint support: AvePoint's answer reports the failure."
-_NOTHING: Sequence[object] = (None, "", "0", 0, False, [], {})
-_FAILED = frozenset({"failed", "failure", "error"})
+_NOTHING: Sequence[object] = (None, "", "0", "n/a", "false", 0, False, [], {})
+_YES: Sequence[object] = (True, 1, "1", "true")
+_FAILED = frozenset({"fail", "failed", "failure", "error"})
+_HTTP_ERROR = re.compile(r"[45][0-9]{2}")
+_LEADING_STATUS = re.compile(r"([1-5][0-9]{2}) .*", re.DOTALL)
 
 type AnswerKeys = Mapping[str, msgspec.Raw]
 
@@ -35,9 +43,11 @@ def refuse_failure(dataset: Dataset, keys: AnswerKeys) -> None:
     if dataset.single and dataset.envelope == "$root":
         fields = fields_of(dataset)
         keys = {name: value for name, value in keys.items() if fields.find(name) is None}
-    error = next((value for name in keys if _tells_error(name) and (value := _value(keys, name)) not in _NOTHING), None)
+    errors = (_value(keys, name) for name in keys if _tells_error(name))
+    error = next((value for value in errors if _folded(value) not in _NOTHING), None)
     status = _status(dataset, keys)
-    succeeded = all(_means_yes(_value(keys, name)) for name in _SUCCESSES)
+    succeeded = all((value := _value(keys, name)) is None or _folded(value) in _YES for name in _SUCCESSES)
+    succeeded = succeeded and not any(_folded(_value(keys, name)) in _YES for name in _FAILURES)
     if error is None and succeeded and status in {None, HTTPStatus.OK}:
         return
     message = message_of(dataset, keys) if error is None else excerpt(_bytes(error))
@@ -50,12 +60,13 @@ def refuse_failure(dataset: Dataset, keys: AnswerKeys) -> None:
 def message_of(dataset: Dataset, keys: AnswerKeys) -> str:
     """Return what an answer says in words, or nothing."""
     names = (dataset.failure.message, *_MESSAGES) if dataset.failure and dataset.failure.message else _MESSAGES
-    found = next((value for name in names if (value := _value(keys, name)) not in _NOTHING), "")
+    found = next((value for name in names if _folded(value := _value(keys, name)) not in _NOTHING), "")
     return excerpt(_bytes(found))
 
 
-def _means_yes(told: object) -> bool:
-    return told is None or told is True or (isinstance(told, str) and told.strip().casefold() == "true")
+def _folded(value: object) -> object:
+    """Return a value in which neither case nor blanks around it count."""
+    return value.strip().casefold() if isinstance(value, str) else value
 
 
 def _tells_error(name: str) -> bool:
@@ -71,21 +82,53 @@ def find_key(keys: AnswerKeys, name: str) -> msgspec.Raw | None:
 
 
 def _status(dataset: Dataset, keys: AnswerKeys) -> int | None:
-    """Return the status an answer names, as a number: some services write it as text.
+    """Return the status an answer names, as a number; of several, the first that tells of a failure.
 
     Raises:
-        BadResponse: It is neither.
+        BadResponse: The documented one cannot be read.
     """
+    told = list(_statuses(dataset, keys))
+    return next((status for status in told if status != HTTPStatus.OK), HTTPStatus.OK if told else None)
+
+
+def _statuses(dataset: Dataset, keys: AnswerKeys) -> Iterator[int]:
     documented = _value(keys, dataset.failure.status) if dataset.failure else None
     if documented is not None:
-        return _number(dataset, documented)
-    found = next((value for name in _STATUSES if (value := _value(keys, name)) is not None), None)
-    if found is False or (isinstance(found, str) and found.strip().casefold() in _FAILED):
+        in_words = _status_in_words(documented)
+        yield _number(dataset, documented) if in_words is None else in_words
+    for name in _STATUSES:
+        found = _value(keys, name)
+        status = _number(dataset, found) if _is_number(found) else _status_in_words(found)
+        if status is not None:
+            yield status
+    others = (_HTTP_ERROR.fullmatch(str(_value(keys, name)).strip()) for name in _HTTP_STATUSES)
+    yield from (int(found[0]) for found in others if found)
+
+
+def _status_in_words(found: object) -> int | None:
+    """Return the status that words or ``false`` stand for: ``failed``, ``InternalServerError``, ``404 Not Found``."""
+    if found is False:
         return HTTPStatus.BAD_REQUEST
-    is_number = found is not True and (
-        isinstance(found, int | float) or (isinstance(found, str) and found.strip().isdecimal())
-    )
-    return _number(dataset, found) if is_number else None
+    if not isinstance(found, str):
+        return None
+    text = found.strip()
+    if text.casefold() in _FAILED:
+        return HTTPStatus.BAD_REQUEST
+    leading = _LEADING_STATUS.fullmatch(text)
+    return int(leading[1]) if leading else _STATUS_NAMES.get(_letters(text))
+
+
+def _letters(text: str) -> str:
+    return "".join(filter(str.isalpha, text)).casefold()
+
+
+_STATUS_NAMES = {_letters(one.phrase): int(one) for one in HTTPStatus if one >= HTTPStatus.BAD_REQUEST}
+
+
+def _is_number(found: object) -> bool:
+    if isinstance(found, str):
+        return found.strip().isdecimal()
+    return isinstance(found, int | float) and not isinstance(found, bool)
 
 
 def _number(dataset: Dataset, status: object) -> int:

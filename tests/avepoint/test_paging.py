@@ -142,6 +142,19 @@ class TestReadPage:
             '"status": "failed"',
             '"status": false',
             '"status": 403.0',
+            '"statusCode": 200, "status": "failed"',
+            '"statusCode": 200, "status": 403',
+            '"status": "Forbidden"',
+            '"statusCode": "BadRequest"',
+            '"status": "404 Not Found"',
+            '"httpStatusCode": 403',
+            '"status_code": 403',
+            '"code": 403',
+            '"isError": true',
+            '"hasErrors": true',
+            '"@odata.error": {"message": "broken"}',
+            '"isSuccessful": false',
+            '"failed": true',
         ],
     )
     @pytest.mark.parametrize("items", ["[]", '[{"id": 1}]'])
@@ -160,10 +173,32 @@ class TestReadPage:
             '"errors": []',
             '"message": "2 found"',
             '"traceId": "x", "somethingNew": {"error": 1}',
+            '"success": 1, "isSuccess": "1"',
+            '"errorMessage": "N/A", "error": " "',
+            '"hasErrors": false, "isError": "false", "failed": 0',
+            '"status": "200 OK", "code": 0',
+            '"status": "Active", "code": "A1", "failed": 3',
+            '"code": "12345678901234567890", "httpStatus": 1.5',
         ],
     )
     def test_what_means_no_failure(self, telling: str) -> None:
         assert items(read_page(dataset(), f'{{"powerApps": [1], {telling}}}'.encode())) == [b"1"]
+
+    @pytest.mark.parametrize(
+        ("telling", "status"),
+        [
+            ('"statusCode": "InternalServerError"', 500),
+            ('"status": "503 Service Unavailable"', 503),
+            ('"statusCode": "TooManyRequests"', 429),
+            ('"statusCode": 200, "status": 500', 500),
+        ],
+    )
+    @pytest.mark.parametrize("failure", [None, FailureKeys(status="statusCode")])
+    def test_what_may_pass_however_its_status_is_written(
+        self, telling: str, status: int, failure: FailureKeys | None
+    ) -> None:
+        with pytest.raises(UpstreamFailed, match=f"the answer says status {status}"):
+            read_page(dataset(failure=failure), f'{{"powerApps": [], {telling}}}'.encode())
 
     @pytest.mark.parametrize("total", ["-1", "true", '"many"', "1.5", "null", "{}"])
     def test_a_total_that_is_none(self, total: str) -> None:
