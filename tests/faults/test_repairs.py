@@ -11,7 +11,7 @@ from shared.azure.storage import Container
 from shared.harvest.plan import paths
 from shared.harvest.runs.repairing import repairs
 from shared.harvest.snapshots.consistency import misfits_of
-from shared.harvest.snapshots.manifest import Latest, read_latest
+from shared.harvest.snapshots.manifest import Latest, Manifest, read_latest
 from shared.harvest.snapshots.watermark import Watermark
 from tests.faults.promises import lines, snapshots
 from tests.faults.scenarios import Scenario
@@ -115,6 +115,24 @@ async def test_latest_names_the_newest_snapshot_that_is_all_there(damage: Damage
     assert pointer(world, APPS).run_id == runs[names]
     assert await fits(world)
     assert (await stands(world, await night(world, host, APPS))).published
+
+
+@pytest.mark.parametrize("newer", ["0", "f"])
+async def test_of_runs_that_began_in_one_second_latest_names_the_one_that_ended_last(newer: str) -> None:
+    world, _, (_, _, last) = await three_nights(APP_LIST, APPS)
+    other = f"{paths.stamp(paths.started_at(last))}-graph-{newer * 6}"
+    made = Manifest.from_json(world.storage.blobs[Container.INVENTORY][paths.manifest(last, "graph", APPS)].data)
+    (part,) = made.parts
+    path = paths.parts(other, "graph", APPS) + part.path.rpartition("/")[2]
+    overwrite(world, Container.INVENTORY, path, world.storage.blobs[Container.INVENTORY][part.path].data)
+    finished_at, parts = made.finished_at + timedelta(seconds=5), (part.model_copy(update={"path": path}),)
+    later = made.model_copy(update={"run_id": other, "finished_at": finished_at, "parts": parts})
+    overwrite(world, Container.INVENTORY, paths.manifest(other, "graph", APPS), later.to_json())
+    assert not await fits(world)
+    assert await applied(world) == [
+        f"{paths.latest('graph', APPS)}: set it to the run {other}, the newest complete snapshot"
+    ]
+    assert await fits(world)
 
 
 async def test_a_pointer_to_nothing_that_is_there_is_deleted() -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from datetime import datetime
+from itertools import groupby
 
 from shared.avepoint.catalog import Dataset
 from shared.azure.damage import unless_unusable
@@ -12,9 +13,11 @@ from shared.clock import TOLERANCE
 from shared.errors import REPAIR, FutureTime, MissingDocument, StoredFault
 from shared.harvest.plan import paths
 from shared.harvest.snapshots.manifest import (
+    Latest,
     Manifest,
     check_latest,
     covered_until,
+    order_of,
     read_latest,
     read_manifest,
     read_named_manifest,
@@ -50,7 +53,7 @@ async def _newest(storage: Storage, dataset: Dataset, now: datetime) -> Manifest
     check_latest(pointer, source=dataset.source, dataset=dataset.name, now=now)
     manifest = await read_named_manifest(storage, pointer.run_id, dataset.source, dataset.name)
     await check_parts(storage, manifest)
-    async for newer in published(storage, dataset, after=pointer.run_id):
+    async for newer in published(storage, dataset, after=pointer):
         if not _is_settled(newer, now) or len(await parts_that_are_there(storage, newer)) < len(newer.parts):
             continue
         raise MissingDocument(f"it does not name the run {newer.run_id}, which was published later", remedy=REPAIR)
@@ -107,12 +110,19 @@ async def proven_until(storage: Storage, dataset: Dataset, watermark: Watermark)
     return covered_until(manifest) if manifest is not None and manifest.published else None
 
 
-async def published(storage: Storage, dataset: Dataset, *, after: str = "") -> AsyncIterator[Manifest]:
-    """Yield the manifests of the published snapshots of a dataset whose runs come after one, the newest first."""
-    for run in sorted(await snapshot_runs(storage, dataset.source, dataset.name), reverse=True):
-        if after and paths.started_at(run) <= paths.started_at(after):
-            continue
-        reading = read_manifest(storage, run, dataset.source, dataset.name)
-        manifest = await unless_unusable(paths.manifest(run, dataset.source, dataset.name), reading)
-        if manifest is not None and manifest.published:
-            yield manifest
+async def published(storage: Storage, dataset: Dataset, *, after: Latest | None = None) -> AsyncIterator[Manifest]:
+    """Yield the manifests of the published snapshots of a dataset that come after one, the newest first."""
+    runs = sorted(await snapshot_runs(storage, dataset.source, dataset.name), reverse=True)
+    for started, of_one_second in groupby(runs, key=paths.started_at):
+        if after is not None and started < paths.started_at(after.run_id):
+            return
+        found = [await _published(storage, dataset, run) for run in of_one_second]
+        for manifest in sorted(filter(None, found), key=order_of, reverse=True):
+            if after is None or order_of(manifest) > order_of(after):
+                yield manifest
+
+
+async def _published(storage: Storage, dataset: Dataset, run: str) -> Manifest | None:
+    reading = read_manifest(storage, run, dataset.source, dataset.name)
+    manifest = await unless_unusable(paths.manifest(run, dataset.source, dataset.name), reading)
+    return manifest if manifest is not None and manifest.published else None

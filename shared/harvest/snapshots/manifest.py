@@ -232,7 +232,7 @@ async def advance_latest(storage: Storage, manifest: Manifest) -> bool:
 
     def change(standing: Latest | None) -> Latest | None:
         nonlocal moves
-        moves = standing is None or _order(standing) < _order(manifest)
+        moves = standing is None or order_of(standing) < order_of(manifest)
         return pointer if moves else None
 
     await update(storage, Container.INVENTORY, paths.latest(manifest.source, manifest.dataset), Latest, change)
@@ -263,9 +263,9 @@ def covered_until(manifest: Manifest) -> datetime | None:
 async def is_latest(storage: Storage, manifest: Manifest) -> bool:
     """Whether ``latest`` names the snapshot or a newer one."""
     latest = await read_latest(storage, manifest.source, manifest.dataset)
-    return latest is not None and _order(latest) >= _order(manifest)
+    return latest is not None and order_of(latest) >= order_of(manifest)
 
 
-def _order(snapshot: Latest | Manifest) -> tuple[datetime, datetime]:
+def order_of(snapshot: Latest | Manifest) -> tuple[datetime, datetime]:
     """Snapshots are ordered by when their run began; those of the same second, by when they were finished."""
     return paths.started_at(snapshot.run_id), snapshot.finished_at

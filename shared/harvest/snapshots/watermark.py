@@ -27,6 +27,8 @@ class Watermark(StoredDocument):
     to: datetime
     run_id: RunId
     remembered: str
+    finished_at: datetime | None = None
+    """When the snapshot of that run was finished; of runs that begin in one second, the last to finish counts."""
     open_since: datetime | None = None
     """When the oldest item began that had not ended; the next window reaches back to it."""
 
@@ -62,11 +64,12 @@ async def advance_watermark(
     *,
     to: datetime,
     run_id: str,
+    finished_at: datetime,
     remember: Remember,
     open_since: datetime | None,
     now: datetime,
 ) -> None:
-    """Let the watermark say ``to``, unless it says more: it never moves back.
+    """Let the watermark say ``to``, unless it says more, or so much by a later snapshot: it never moves back.
 
     Raises:
         FutureTime: It says that what is still to come is harvested.
@@ -75,10 +78,10 @@ async def advance_watermark(
     where = paths.watermark(source, dataset)
     while True:
         stored = await standing_watermark(storage, source, dataset)
-        if stored is not None and _checked(stored.value, source, dataset, now).to >= to:
+        if stored is not None and not _is_behind(_checked(stored.value, source, dataset, now), to, run_id, finished_at):
             return
         path = await remember(stored.value.remembered if stored else None)
-        watermark = Watermark(to=to, run_id=run_id, remembered=path, open_since=open_since)
+        watermark = Watermark(to=to, run_id=run_id, remembered=path, finished_at=finished_at, open_since=open_since)
         try:
             await storage.write(
                 Container.HARVEST_STATE, where, watermark.to_json(), etag=stored.etag if stored else None
@@ -86,6 +89,12 @@ async def advance_watermark(
         except Conflict:
             continue  # another publisher has moved the watermark, perhaps further
         return
+
+
+def _is_behind(standing: Watermark, to: datetime, run_id: str, finished_at: datetime) -> bool:
+    if standing.to != to or standing.run_id == run_id:
+        return standing.to < to
+    return standing.finished_at is not None and standing.finished_at < finished_at
 
 
 async def check_remembered(storage: Storage, path: str) -> None:

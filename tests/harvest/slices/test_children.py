@@ -221,6 +221,22 @@ async def nightly(services: Services, dataset: str) -> tuple[Manifest, list[byte
     return manifest, await lines(services, manifest)
 
 
+async def test_runs_that_begin_in_one_second_take_turns(
+    services: Services, clock: Clock, avepoint: Simulator, harvest: Harvest
+) -> None:
+    await three_apps(avepoint, harvest, clock)
+    asked: list[str] = []
+    for _ in range(3):
+        clock.advance(milliseconds=100)
+        manifest, _ = await nightly(limited(services, 1), USERS)
+        assert manifest.parents is not None
+        assert manifest.parents.path is not None
+        blob = await services.storage.read(Container.INVENTORY, manifest.parents.path)
+        assert blob is not None
+        asked.append(json.loads(blob.data)["appId"])
+    assert len(set(asked)) == 3
+
+
 async def test_a_limit_takes_turns_and_loses_nothing(
     services: Services, clock: Clock, avepoint: Simulator, harvest: Harvest
 ) -> None:

@@ -57,6 +57,7 @@ async def move_on(
             dataset.name,
             to=until,
             run_id=manifest.run_id,
+            finished_at=manifest.finished_at,
             remember=remember,
             open_since=datetime.fromtimestamp(oldest, UTC) if oldest is not None else None,
             now=now,
