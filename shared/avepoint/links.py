@@ -31,7 +31,7 @@ def follow(link: str, current: str, *, base_url: str, token_parameter: str | Non
     Raises:
         BrokenChain: The link leads to another origin, or cannot be understood.
     """
-    link = _unwrapped(link)
+    link = unwrapped(link)
     is_json = link.startswith("{")
     if not is_json:
         link = _UNENCODED.sub(lambda found: quote(found.group()), link)
@@ -51,15 +51,15 @@ def follow(link: str, current: str, *, base_url: str, token_parameter: str | Non
 
 def is_bare_token(link: str) -> bool:
     """Whether a next link is no address but a value for a parameter."""
-    return _is_token(_unwrapped(link))
+    return _is_token(unwrapped(link))
 
 
 def _is_token(link: str) -> bool:
     return not (_ABSOLUTE.match(link) or link.startswith(("?", "/")) or ("?" in link and not link.startswith("{")))
 
 
-def _unwrapped(link: str) -> str:
-    """Return some services write the link as a JSON string inside the JSON string."""
+def unwrapped(link: str) -> str:
+    """Return a link that some services write as a JSON string inside the JSON string."""
     if link.startswith('"') and link.endswith('"'):
         try:
             return str(json.loads(link))

@@ -14,6 +14,7 @@ import msgspec
 from shared.avepoint.catalog import Dataset
 from shared.avepoint.failure import AnswerKeys, find_key, message_of, refuse_failure
 from shared.avepoint.fields import fields_of
+from shared.avepoint.links import unwrapped
 from shared.avepoint.splitting import UnbalancedJson, fault_of, one_line, split_page
 from shared.errors import BadResponse, UnreadableResponse
 from shared.telemetry.redaction import excerpt
@@ -253,7 +254,7 @@ def _link(dataset: Dataset, keys: AnswerKeys) -> str | None:
     found = _dig(dataset, keys, dataset.link) if dataset.link else None
     value = None if found is None else _decode_any(found)
     text = value.strip() if isinstance(value, str) else json.dumps(value)
-    return None if text.casefold() in _NO_LINKS else text
+    return None if unwrapped(text).strip().casefold() in _NO_LINKS else text
 
 
 def _dig(dataset: Dataset, keys: AnswerKeys, path: str) -> msgspec.Raw | None:

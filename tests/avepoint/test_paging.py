@@ -200,6 +200,10 @@ class TestReadPage:
         with pytest.raises(UpstreamFailed, match=f"the answer says status {status}"):
             read_page(dataset(failure=failure), f'{{"powerApps": [], {telling}}}'.encode())
 
+    @pytest.mark.parametrize("link", ['""', '" "', '"N/A"', '"null"', '"false"'])
+    def test_a_text_in_a_text_that_means_no_link(self, link: str) -> None:
+        assert read_page(dataset(), json.dumps({"powerApps": [1], "nextLink": link}).encode()).link is None
+
     @pytest.mark.parametrize("total", ["-1", "true", '"many"', "1.5", "null", "{}"])
     def test_a_total_that_is_none(self, total: str) -> None:
         assert read_page(dataset(), f'{{"powerApps":[],"totalCount":{total}}}'.encode()).total is None
