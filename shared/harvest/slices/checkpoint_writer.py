@@ -16,6 +16,8 @@ from shared.harvest.slices.progress import Progress
 from shared.services import Services
 from shared.telemetry.events import log_event
 
+_RUN_AGAIN = "Run it again. If it fails again, ask AvePoint support: AvePoint's answer is not as documented."
+
 log = logging.getLogger(__name__)
 
 type SliceEnding = Literal["finished", "handed over"]
@@ -110,7 +112,7 @@ class CheckpointWriter:
         await self.close_part()
         now = self._clock()
         advanced = self._lease.document.advanced(self._progress, now=now)
-        await self._leave(advanced.ended("failed", now=now, reason=str(error), remedy=error.remedy))
+        await self._leave(advanced.ended("failed", now=now, reason=str(error), remedy=error.remedy or _RUN_AGAIN))
         self._log("partition.failed", reason=str(error))
         return "finished"
 

@@ -118,6 +118,21 @@ class TestOddItems:
         assert all(one["reason"] and one["page"] == 1 for one in odd)
 
 
+class TestReasons:
+    """What ends a list says what happened, and what the reader can do."""
+
+    @pytest.mark.parametrize(
+        "body",
+        ["[]", '{"powerApps": {}}', '{"totalCount": 9, "powerApps": [{"id": 1}], "nextLink": "https://[x/"}'],
+    )
+    async def test_there_is_always_a_remedy(self, services: Services, avepoint: Simulator, body: str) -> None:
+        avepoint.fault(path=APPS, times=None, body=body)
+        stands = await night(services, named("graph", "enpower-powerapps"))
+        assert (stands.state, stands.published) == ("failed", False)
+        assert stands.reason
+        assert stands.remedy
+
+
 class TestEnds:
     """The end of a list is believed from its links, and from its total where the links say otherwise."""
 
