@@ -5,7 +5,9 @@ from dataclasses import dataclass
 
 from shared.azure.storage import Container, Storage
 from shared.document import Document
-from shared.errors import Conflict, StoredFault
+from shared.errors import REPAIR, Conflict, StoredFault
+
+_RESTORE = f"Make an earlier version of this blob current again. {REPAIR}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +33,7 @@ async def read_document[T: Document](
     try:
         return Versioned(kind.from_json(stored.data), stored.etag)
     except StoredFault as fault:
-        raise type(fault)(f"{container}/{path}: {fault}", remedy=fault.remedy) from fault
+        raise type(fault)(f"{container}/{path}: {fault}", remedy=fault.remedy or _RESTORE) from fault
 
 
 async def create_document[T: Document](storage: Storage, container: Container, path: str, document: T) -> T:

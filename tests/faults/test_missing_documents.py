@@ -82,6 +82,33 @@ async def test_parents_that_are_not_there_fail_their_children_and_the_old_snapsh
     assert await read_latest(world.storage, "graph", LAUNCHES) == before
 
 
+@pytest.mark.parametrize("damage", [b"", b"{", b'{"schema": 2}'], ids=["empty", "cut", "newer"])
+async def test_a_pointer_to_parents_that_cannot_be_read_is_not_taken_for_none(damage: bytes) -> None:
+    world, host = await opened(CHILD)
+    await night(world, host, LAUNCHES)
+    overwrite(world, Container.INVENTORY, paths.latest("graph", APPS), damage)
+
+    seen = await stands(world, await night(world, host, LAUNCHES))
+
+    assert (seen.state, seen.published) == ("failed", False)
+    assert f"inventory/latest/graph/{APPS}.json" in (seen.reason or "")
+    assert seen.remedy
+
+
+@pytest.mark.parametrize("path", [paths.watermark("graph", AUDIT), paths.latest("graph", AUDIT)])
+async def test_a_document_that_cannot_be_read_has_a_remedy(path: str) -> None:
+    world, host = await opened(WINDOWED)
+    await night(world, host, AUDIT)
+    container = Container.HARVEST_STATE if path.startswith("watermarks/") else Container.INVENTORY
+    overwrite(world, container, path, b"{")
+
+    seen = await stands(world, await night(world, host, AUDIT))
+
+    assert (seen.state, seen.published) == ("failed", False)
+    assert f"{container}/{path}" in (seen.reason or "")
+    assert "doctor --repair" in (seen.remedy or "")
+
+
 @pytest.mark.parametrize("name", [AUDIT, LAUNCHES])
 async def test_a_watermark_whose_hashes_are_not_there_fails_its_dataset(name: str) -> None:
     world, host = await opened(CHILD if name == LAUNCHES else WINDOWED)

@@ -188,6 +188,8 @@ async def _new_run(
     lasts = timedelta(hours=settings.run_hours)
     holders = await held(services.storage, source, within=lasts + UNFINISHED_GRACE, now=now)
     timings = {one.name: await _timing(services, one, stretch) for one in datasets if one.window or one.parent}
+    parents, faults = await _parents(services, datasets)
+    timings |= {name: timings[name].model_copy(update={"fault": fault}) for name, fault in faults.items()}
     backfill = stretch is not None
     kinds = {name: {backfill, backfill != timing.alone} for name, timing in timings.items()}
     return new_run(
@@ -198,7 +200,7 @@ async def _new_run(
         tenants=settings.tenants,
         held={name: run for (name, kind), run in holders.items() if kind in kinds.get(name, {False})},
         timings=timings,
-        parents=await _parents(services, datasets),
+        parents=parents,
         now=now,
         lasts=lasts,
         stretch=stretch,
@@ -238,18 +240,25 @@ async def _timing(services: Services, dataset: Dataset, stretch: Window | None) 
     return Timing(window=window, overlap=overlap, remembered=remembered, open_from=open_from, alone=is_alone)
 
 
-async def _parents(services: Services, datasets: Iterable[Dataset]) -> dict[str, ParentSnapshot]:
-    """Return the newest snapshot of the parents of each child dataset, where there is one."""
-    most, found = services.settings.max_parents, {}
+async def _parents(
+    services: Services, datasets: Iterable[Dataset]
+) -> tuple[dict[str, ParentSnapshot], dict[str, tuple[str, str]]]:
+    """Return the newest snapshot of the parents of each child dataset, where there is one, or why it cannot be told."""
+    most = services.settings.max_parents
+    found: dict[str, ParentSnapshot] = {}
+    faults: dict[str, tuple[str, str]] = {}
     for dataset in datasets:
         if dataset.parent is None:
             continue
-        path = paths.latest(dataset.source, dataset.parent.dataset)
-        reading = read_latest(services.storage, dataset.source, dataset.parent.dataset)
-        newest = await unless_unusable(path, reading)
+        try:
+            newest = await read_latest(services.storage, dataset.source, dataset.parent.dataset)
+        except StoredFault as fault:
+            note_unusable(paths.latest(dataset.source, dataset.parent.dataset), fault)
+            faults[dataset.name] = str(fault), fault.remedy
+            continue
         if newest is not None:
             found[dataset.name] = ParentSnapshot(run_id=newest.run_id, items=newest.items, most=most)
-    return found
+    return found, faults
 
 
 async def _holder_of_all(
