@@ -6,6 +6,7 @@ catalogue spells it.
 """
 
 import json
+from codecs import BOM_UTF8
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -188,10 +189,10 @@ def read_grant(response: Response, *, scope: str, credential: str, now: datetime
         raise UpstreamFailed(f"the identity service answered {status}", status=status)
     if _is_markup(response):
         raise BadResponse(f"a web page answered {status} for the identity service", remedy=_NOT_THE_SERVICE)
-    if status >= 400:  # noqa: PLR2004 - refused
+    if status >= 400 or _error_code(response.body):  # noqa: PLR2004 - refused, or says so inside a 200
         raise _refusal(response, scope, credential)
     try:
-        return TokenGrant.model_validate_json(response.body)
+        return TokenGrant.model_validate_json(response.body.removeprefix(BOM_UTF8))
     except ValidationError as error:
         if response.body.lstrip().startswith(b"{") and error.errors()[0]["type"] == "json_invalid":
             raise Interrupted("the answer of the identity service breaks off") from None

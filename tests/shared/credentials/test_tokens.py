@@ -234,6 +234,8 @@ HTML = Response(200, {"content-type": "text/html"}, b"<html>Please sign in</html
         (Response(200, {}, b'{"access_token": "half'), Interrupted, ""),
         (Response(200, {}, b""), BadResponse, "AVEPOINT_IDENTITY_URL"),
         (Response(200, {}, b"{}"), BadResponse, "AVEPOINT_IDENTITY_URL"),
+        (refusal("invalid_client", 200), Unauthorized, "belong to the same app registration"),
+        (refusal("temporarily_unavailable", 200), UpstreamFailed, ""),
         (Response(200, {}, b'{"access_token": "", "expires_in": 1}'), BadResponse, "AVEPOINT_IDENTITY_URL"),
         (Response(200, {}, b'{"access_token": "a\\r\\nb", "expires_in": 1}'), BadResponse, "AVEPOINT_IDENTITY_URL"),
         (Response(200, {}, b'{"access_token": "a", "expires_in": 0}'), BadResponse, "AVEPOINT_IDENTITY_URL"),
@@ -244,6 +246,11 @@ def test_an_answer_without_a_token_says_what_to_do(answer: Response, error: type
     with pytest.raises(error) as caught:
         read_grant(answer, scope=SCOPE, credential="the secret s", now=START)
     assert remedy in caught.value.remedy
+
+
+def test_a_byte_order_mark_is_no_part_of_an_answer() -> None:
+    body = b'\xef\xbb\xbf{"access_token": "a", "expires_in": 3600}'
+    assert read_grant(Response(200, {}, body), scope=SCOPE, credential="", now=START).access_token == "a"
 
 
 @pytest.mark.parametrize(("header", "seconds"), [("120", 120), ("1.5", 1.5), (None, 10), ("nonsense", 10)])
