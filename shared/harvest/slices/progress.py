@@ -52,12 +52,14 @@ class OddLine(StoredValue):
 class Progress(StoredValue):
     """How far the chains of pages of a partition have come, up to the end of its last part.
 
-    ``next``, ``guard`` and ``total`` are those of the chain under way; what is ``earlier`` is of the chains before it.
+    ``next``, ``guard`` and the totals are those of the chain under way; what is ``earlier`` is of the chains before it.
     """
 
     next: Continuation | None = None
     guard: LoopGuard = LoopGuard()
     total: Total | None = None
+    newest_total: int | None = None
+    """What the server said last of the chain under way."""
     chain: int = 0
     earlier_parts: int = 0
     earlier_pages: int = 0
@@ -124,7 +126,9 @@ class Progress(StoredValue):
 
     @property
     def has_everything(self) -> bool:
-        """Whether as many items have come as the server says there are."""
+        """Whether as many items have come as the server says there are; where its total moves, as it said last."""
+        if self.newest_total is not None:
+            return self.guard.items == self.newest_total
         return self.total is not None and self.total.min <= self.guard.items <= self.total.max
 
     def at(self, following: Request | None) -> Self:
@@ -141,6 +145,7 @@ class Progress(StoredValue):
             update={
                 "guard": guard,
                 "total": total,
+                "newest_total": self.newest_total if page.total is None else page.total,
                 "requests": self.requests + 1 + retries,
                 "retries": self.retries + retries,
                 "wait_seconds": self.wait_seconds + waited.total_seconds(),
@@ -235,6 +240,7 @@ class Progress(StoredValue):
             "open_by_part": self.open_by_part[:end],
             "guard": LoopGuard(),
             "total": None,
+            "newest_total": None,
             "earlier_pages": self.pages,
             "untotalled": self.untotalled or len(self.span_ends) > count,
         }
@@ -246,6 +252,7 @@ class Progress(StoredValue):
             "next": None,
             "guard": LoopGuard(),
             "total": None,
+            "newest_total": None,
             "chain_parts": None,
             "earlier_pages": self.pages,
         }

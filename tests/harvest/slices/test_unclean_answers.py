@@ -179,6 +179,19 @@ class TestEnds:
         stands = await night(services, named("graph", "enpower-powerapps"))
         assert (stands.state, stands.published) == ("failed", False)
 
+    @pytest.mark.parametrize("beyond", ["missing", "repeat"])
+    @pytest.mark.parametrize(
+        ("first", "then", "ends_well"), [(30, 40, False), (40, 30, True)], ids=["it grows", "it shrinks"]
+    )
+    async def test_a_total_that_moves_counts_as_it_was_told_last(
+        self, services: Services, avepoint: Simulator, beyond: str, first: int, then: int, *, ends_well: bool
+    ) -> None:
+        avepoint.avepoint.change({"items": {"enpower-powerapps": 30}, "endMarker": "link", "beyondEnd": beyond})
+        avepoint.fault(path=APPS, total=first, times=1)
+        avepoint.fault(path=APPS, total=then, times=None, skip=1)
+        stands = await night(services, named("graph", "enpower-powerapps"))
+        assert stands.published is ends_well, (stands.state, stands.verdict, stands.reason)
+
 
 class TestDistinctItems:
     """Verdicts compare distinct items with the totals: one that came twice stands for no other."""
