@@ -7,6 +7,7 @@ from hashlib import sha256
 
 import pytest
 
+from shared.azure.damage import unusable
 from shared.azure.storage import Container, Stored
 from shared.harvest.plan import paths
 from shared.harvest.plan.run import Run
@@ -206,6 +207,20 @@ async def test_what_cannot_be_read_is_passed_over_and_everything_else_goes_on(na
     assert seen[APPS].latest_run == run.run_id
     stored = await host.run(partial(start_requested, source="graph", names=[APPS]))
     assert stored.run_id != run.run_id
+
+
+@pytest.mark.parametrize("damage", [b"", b"{", b'{"schema": 2}'], ids=["empty", "cut", "newer"])
+async def test_the_last_run_cannot_be_read_and_another_one_starts(damage: bytes) -> None:
+    world, host = await opened(APP_LIST)
+    last = await host.run(partial(start_requested, source="graph", names=[APPS]))
+    await host.settle()
+    overwrite(world, Container.HARVEST_STATE, paths.run_document(last.run_id), damage)
+
+    run = await host.run(partial(start_requested, source="graph", names=[APPS]))
+    await host.settle()
+
+    assert (await stands(world, run)).published
+    assert paths.run_document(last.run_id) in unusable()
 
 
 async def test_a_checkpoint_that_cannot_be_read_fails_its_dataset_alone() -> None:

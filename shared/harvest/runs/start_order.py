@@ -15,7 +15,7 @@ from shared.azure.damage import note_unusable
 from shared.azure.documents import create_document, read_document
 from shared.azure.storage import Container, Storage
 from shared.clock import check_past
-from shared.errors import Conflict, DamagedDocument, FutureTime
+from shared.errors import Conflict, DamagedDocument, FutureTime, StoredFault
 from shared.harvest.plan import paths
 from shared.harvest.plan.messages import enqueue, enqueue_run
 from shared.harvest.plan.run import Run, mark_open, read_run
@@ -49,10 +49,18 @@ async def begin_announced(storage: Storage, source: Source, *, now: datetime) ->
     except FutureTime as fault:  # it is not begun; the next run that is announced takes its place
         note_unusable(paths.announced(source), fault)
         return announced.etag
-    if now - run.started_at < FRESH and await read_run(storage, run.run_id) is None:
+    if now - run.started_at < FRESH and not await _has_begun(storage, run.run_id):
         await enqueue_run(storage, run, delay=SECOND_LOOK)
         await begin(storage, run)
     return announced.etag
+
+
+async def _has_begun(storage: Storage, run_id: str) -> bool:
+    try:
+        return await read_run(storage, run_id) is not None
+    except StoredFault as fault:
+        note_unusable(paths.run_document(run_id), fault)
+        return True
 
 
 async def announce(storage: Storage, run: Run, *, after: str | None) -> bool:
