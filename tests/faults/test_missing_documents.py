@@ -96,6 +96,24 @@ async def test_a_pointer_to_parents_that_cannot_be_read_is_not_taken_for_none(da
     assert seen.remedy
 
 
+@pytest.mark.parametrize("damage", [b"", b"{", b'{"parents": [], "left_out": "x"}'], ids=["empty", "cut", "odd"])
+async def test_chosen_parents_that_cannot_be_read_fail_their_dataset_by_name(damage: bytes) -> None:
+    world, host = await opened(CHILD)
+    world.clock.advance(days=1)
+    run = await host.run(partial(start_requested, source="graph", names=[LAUNCHES]))
+    path = paths.parents(run.run_id, "graph", LAUNCHES)
+    while path not in world.storage.blobs[Container.HARVEST_STATE]:
+        await host.step()
+    overwrite(world, Container.HARVEST_STATE, path, damage)
+    await host.settle()
+
+    seen = await stands(world, run)
+
+    assert (seen.state, seen.published) == ("failed", False)
+    assert f"harvest-state/{path} is not a list of parents" in (seen.reason or "")
+    assert seen.remedy == "Start a new run."
+
+
 @pytest.mark.parametrize("path", [paths.watermark("graph", AUDIT), paths.latest("graph", AUDIT)])
 async def test_a_document_that_cannot_be_read_has_a_remedy(path: str) -> None:
     world, host = await opened(WINDOWED)

@@ -50,9 +50,18 @@ async def _choose(storage: Storage, run: Run, dataset: Dataset) -> SelectedParen
 
 
 async def read_selected_parents(storage: Storage, run: Run, dataset: Dataset) -> SelectedParents | None:
-    """Return the parents that were chosen for a run, or ``None`` before they are."""
-    stored = await storage.read(Container.HARVEST_STATE, paths.parents(run.run_id, run.source, dataset.name))
-    return SelectedParents.from_json(stored.data) if stored else None
+    """Return the parents that were chosen for a run, or ``None`` before they are.
+
+    Raises:
+        DamagedDocument: They cannot be read.
+    """
+    path = paths.parents(run.run_id, run.source, dataset.name)
+    stored = await storage.read(Container.HARVEST_STATE, path)
+    try:
+        return SelectedParents.from_json(stored.data) if stored else None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        told = f"{Container.HARVEST_STATE}/{path} is not a list of parents"
+        raise DamagedDocument(told, remedy="Start a new run.") from error
 
 
 async def select_parents(storage: Storage, dataset: Dataset, planned: PlannedDataset) -> SelectedParents:
