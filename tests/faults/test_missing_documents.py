@@ -7,6 +7,7 @@ from hashlib import sha256
 
 import pytest
 
+from shared.avepoint.catalog import catalog
 from shared.azure.damage import unusable
 from shared.azure.storage import Container, Stored
 from shared.harvest.plan import paths
@@ -15,8 +16,9 @@ from shared.harvest.runs.control import resume
 from shared.harvest.runs.starting import start_requested
 from shared.harvest.runs.state import DatasetView, view
 from shared.harvest.runs.sweep import sweep
+from shared.harvest.slices.publishing.publication import publish_if_complete
 from shared.harvest.snapshots.inventory import list_inventory
-from shared.harvest.snapshots.manifest import read_latest
+from shared.harvest.snapshots.manifest import read_latest, read_manifest
 from shared.harvest.snapshots.watermark import Watermark
 from tests.faults.scenarios import Scenario
 from tests.faults.test_publishers import CHILD
@@ -112,6 +114,23 @@ async def test_chosen_parents_that_cannot_be_read_fail_their_dataset_by_name(dam
     assert (seen.state, seen.published) == ("failed", False)
     assert f"harvest-state/{path} is not a list of parents" in (seen.reason or "")
     assert seen.remedy == "Start a new run."
+
+
+async def test_chosen_parents_that_are_not_there_are_not_taken_for_none() -> None:
+    world, host = await opened(CHILD)
+    run = await night(world, host, LAUNCHES)
+    path = paths.parents(run.run_id, "graph", LAUNCHES)
+    world.storage.changed = lambda *_: None  # as if the run had not published yet
+    delete(world, Container.HARVEST_STATE, path)
+    delete(world, Container.INVENTORY, paths.manifest(run.run_id, "graph", LAUNCHES))
+    delete(world, Container.INVENTORY, paths.latest("graph", LAUNCHES))
+
+    await publish_if_complete(world.storage, run, catalog()["graph", LAUNCHES], now=world.clock.now)
+
+    manifest = await read_manifest(world.storage, run.run_id, "graph", LAUNCHES)
+    assert manifest is not None
+    assert (manifest.verdict, manifest.published) == ("failed", False)
+    assert manifest.reason == f"harvest-state/{path} is not there"
 
 
 @pytest.mark.parametrize("path", [paths.watermark("graph", AUDIT), paths.latest("graph", AUDIT)])

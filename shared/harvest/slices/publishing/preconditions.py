@@ -6,6 +6,7 @@ from datetime import datetime
 from shared.avepoint.catalog import Dataset
 from shared.azure.storage import Container, Storage
 from shared.clock import check_past
+from shared.errors import MissingDocument
 from shared.harvest.plan import paths
 from shared.harvest.plan.run import Run
 from shared.harvest.slices.chains import whole_window
@@ -35,7 +36,11 @@ async def check_can_move_on(
         return
     standing = await read_watermark(storage, run.source, dataset.name, now=now)
     check_not_superseded(run, dataset, standing)
-    window = whole_window(run.planned(dataset.name), await read_selected_parents(storage, run, dataset))
+    planned, chosen = run.planned(dataset.name), await read_selected_parents(storage, run, dataset)
+    if chosen is None and planned.parents is not None and all(one.state == "done" for one in checkpoints):
+        path = paths.parents(run.run_id, run.source, dataset.name)
+        raise MissingDocument(f"{Container.HARVEST_STATE}/{path} is not there", remedy="Start a new run.")
+    window = whole_window(planned, chosen)
     if window is not None:
         await check_no_new_neighbours(storage, run, dataset, window)
     wanted = {standing.remembered} if standing else set()
