@@ -77,6 +77,7 @@ class Nights:
         asked: Sequence[Mapping[str, object]] | None = None,
         at: datetime | None = None,
         total: int | None = None,
+        odd: int = 0,
     ) -> Manifest:
         """Publish a snapshot with these parts; ``tenants`` name the partition of each."""
         started = at or datetime(2026, 1, 1, 2, tzinfo=UTC) + timedelta(days=len(self.runs))
@@ -94,6 +95,7 @@ class Nights:
             "published": True,
             "items": items,
             "duplicates": 0,
+            "odd_items": odd,
             "pages": len(written),
             "requests": len(written),
             "retries": 0,

@@ -133,6 +133,12 @@ async def test_what_is_gone_is_sure_only_after_a_complete_snapshot(apps: Nights,
     assert apps.told() == [("app2", "removed", sure, "")]
 
 
+async def test_what_is_gone_may_be_an_item_that_could_not_be_read(apps: Nights) -> None:
+    await apps.night([app(1), app(2)])
+    await apps.night([app(1)], odd=1)
+    assert apps.told() == [("app2", "removed", False, "")]
+
+
 async def test_tenants_that_were_not_in_both_are_not_told(apps: Nights) -> None:
     await apps.night([app(1), app(2)], [app(3)], tenants=["a", "b"])
     await apps.night([app(1)], [app(4)], tenants=["A", "c"])

@@ -22,6 +22,7 @@ class Rights:
         tenants_before: The tenants that were asked for the older one; ``None`` for all.
         asked: How it went with each parent of the newer one; ``None`` for a dataset without parents.
         left_out: Parents were left out, or failed: one that was not asked may still be there.
+        odd: Items of the newer one are not as documented: one that seems to be gone may be among them.
         known: The parents that were ever asked before; ``None`` where that is not known.
     """
 
@@ -30,6 +31,7 @@ class Rights:
     tenants_now: frozenset[str] | None = None
     asked: Mapping[ParentValues, ParentOutcome] | None = None
     left_out: bool = False
+    odd: bool = False
     known: frozenset[ParentValues] | None = field(default=None)
 
     def removal(self, *, tenant: str | None, parent: ParentValues) -> bool | None:
@@ -37,16 +39,20 @@ class Rights:
         if not (_is_of(tenant, self.tenants_before) and _is_of(tenant, self.tenants_now)):
             return None
         if self.asked is None:
-            return self.verdict == "complete"
+            return self._is_whole
         match self.asked.get(parent):
             case "gone":
                 return True
             case "complete" | "unverified" as outcome:
-                return outcome == "complete"
+                return outcome == "complete" and not self.odd
             case "failed":
                 return None
             case None:
-                return None if self.left_out else self.verdict == "complete"
+                return None if self.left_out else self._is_whole
+
+    @property
+    def _is_whole(self) -> bool:
+        return self.verdict == "complete" and not self.odd
 
     def is_added(self, *, tenant: str | None, parent: ParentValues) -> bool:
         """Return whether a new row is news, and not the baseline of a tenant or parent asked for the first time."""

@@ -1,6 +1,7 @@
 """The step of a build that finds the changes between a table and the snapshot that takes its place."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import chain
 
 import msgspec
@@ -34,6 +35,7 @@ async def rights_of(work: BuildWork, build: Build) -> Rights:
         verdict=work.manifest.verdict,
         tenants_before=work.ground.tenants,
         tenants_now=frozenset(one.casefold() for one in tenants) if tenants else None,
+        odd=work.manifest.odd_items > 0,
     )
     if not work.spec.parent_names:
         return rights
@@ -43,14 +45,7 @@ async def rights_of(work: BuildWork, build: Build) -> Rights:
         new = await parents_of_rows(work, without_none(part.file for part in build.parts))
         known: Mapping[ParentValues, ParentOutcome] = asked or dict.fromkeys(new, usual_outcome(work.manifest))
         asked = {one: outcome if asked is None or one in new else "failed" for one, outcome in known.items()}
-    return Rights(
-        verdict=rights.verdict,
-        tenants_before=rights.tenants_before,
-        tenants_now=rights.tenants_now,
-        asked=asked,
-        left_out=left_out,
-        known=await known_parents(work),
-    )
+    return replace(rights, asked=asked, left_out=left_out, known=await known_parents(work))
 
 
 def _failed_unnamed(manifest: Manifest) -> bool:
