@@ -205,7 +205,7 @@ class TableWorker:
 
     def _has_changes(self, work: BuildWork) -> bool:
         is_told = self._state.redo is None or self._state.redo.mode == "changes"
-        return work.tells_changes and is_told and work.ground.run_id is not None
+        return work.spec.tells_changes and is_told and work.ground.run_id is not None
 
     async def _convert(self, work: BuildWork) -> bool:
         """Convert one part, or decide the schema; return whether every part is there with that schema."""
@@ -242,7 +242,7 @@ class TableWorker:
 
     async def _commit(self, work: BuildWork, rowset: Rowset, skipped: Sequence[Manifest]) -> None:
         build, transaction = self._under_way, self._state.sequence + 1
-        if work.tells_changes:
+        if work.spec.tells_changes:
             changes = [build.changes] if build.changes else []
             await commit_changes(work, changes, transaction=transaction, redo=None)
         table = await commit_table(work, build.table_schema, rowset.files, transaction=transaction)
@@ -275,7 +275,7 @@ class TableWorker:
         everything = await published_since(storage, self._dataset, Ground(), latest)
         manifest = next(one for one in everything if one.run_id == redo.ground.run_id)
         work, transaction = self._work_on(engine, manifest), self._state.sequence + 1
-        if redo.mode == "changes" and work.tells_changes:
+        if redo.mode == "changes" and work.spec.tells_changes:
             await commit_changes(work, redo.changes, transaction=transaction, redo=redo)
         await hide_history(work)
         table = await commit_table(work, redo.ground.table_schema, redo.files, transaction=transaction)

@@ -81,6 +81,11 @@ class TableSpec:
         return tuple(field.name for field in self.fields if field.group)
 
     @property
+    def tells_changes(self) -> bool:
+        """Whether changes of the dataset are told."""
+        return bool(self.key) and not self.windowed
+
+    @property
     def volatile(self) -> frozenset[str]:
         """The fields whose differences are no changes."""
         return frozenset(field.name for field in self.fields if field.volatile)

@@ -20,6 +20,7 @@ from shared.tables.queries.selection import RowOrder
 from shared.tables.queries.shaping import json_members, json_object
 from shared.tables.queries.spreadsheet import csv_chunks
 from shared.tables.queries.sql import Bound, Sql
+from shared.tables.schema.columns import TableSpec
 from shared.tables.serving.datasets import DatasetTable
 from shared.tables.serving.fetching import (
     MAX_CSV_ROWS,
@@ -76,7 +77,7 @@ async def read_changes(services: Services, current: DatasetTable, query: Changes
         NotReady: Changes of this dataset are not told.
         Outdated: The run is not known, or the changes behind it are kept no longer.
     """
-    check_tells_changes(current)
+    check_tells_changes(current.spec)
     until = query.until or await _until(services, current, query.since)
     version = await _version(services, current, query)
     rows = PageRows(version.relation(CHANGES), tuple(CHANGES), _condition(query, until), _ORDERS)
@@ -103,7 +104,7 @@ async def read_changes_csv(services: Services, current: DatasetTable, query: Cha
     Raises:
         TooLarge: There are too many.
     """
-    check_tells_changes(current)
+    check_tells_changes(current.spec)
     until = await _until(services, current, query.since)
     version = await _version(services, current, query)
     rows = PageRows(version.relation(CHANGES), tuple(CHANGES), _condition(query, until), _ORDERS)
@@ -120,16 +121,15 @@ async def read_changes_csv(services: Services, current: DatasetTable, query: Cha
     return await reader_of(services).ask_list(work)
 
 
-def check_tells_changes(current: DatasetTable) -> None:
+def check_tells_changes(spec: TableSpec) -> None:
     """Make sure that changes of a dataset are told.
 
     Raises:
         NotReady: It is harvested in windows, or its items have no key.
     """
-    if not current.tells_changes:
-        name = f"{current.dataset.source}/{current.dataset.name}"
+    if not spec.tells_changes:
         raise NotReady(
-            f"{name} has no changes: it is harvested in windows, or its items have no key",
+            f"{spec.source}/{spec.dataset} has no changes: it is harvested in windows, or its items have no key",
             remedy="Read its items: a row says in _run_id which run brought it.",
         )
 

@@ -47,11 +47,6 @@ class DatasetTable:
         """The folder of the table, in the container ``tables``."""
         return table_name(self.dataset.source, self.dataset.name)
 
-    @property
-    def tells_changes(self) -> bool:
-        """Whether changes of it are told."""
-        return bool(self.spec.key) and not self.spec.windowed
-
 
 async def current_table(services: Services, dataset: Dataset) -> DatasetTable:
     """Return the table of a dataset.

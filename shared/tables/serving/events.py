@@ -31,7 +31,8 @@ from shared.tables.build.names import changes_name
 from shared.tables.changes.columns import CHANGES
 from shared.tables.queries.shaping import json_members, json_object
 from shared.tables.queries.sql import Bound, Sql, quoted
-from shared.tables.serving.changes import change_json
+from shared.tables.schema.spec import spec_of
+from shared.tables.serving.changes import change_json, check_tells_changes
 from shared.tables.serving.datasets import DatasetTable, current_table
 from shared.tables.serving.positions import Partly, Positions, check_positions
 from shared.tables.serving.reader import reader_of
@@ -105,8 +106,16 @@ async def snapshot_events(services: Services, watched: Watched, positions: Posit
 async def change_events(
     services: Services, watched: Watched, change: str | None, positions: Positions | None
 ) -> Events:
-    """Return the changes that were told since; without positions none, and where to begin."""
-    tables = [one for one in await bounded_map(partial(_table, services), watched.datasets()) if one]
+    """Return the changes that were told since; without positions none, and where to begin.
+
+    Raises:
+        NotReady: What is looked at never has changes.
+    """
+    datasets = watched.datasets()
+    specs = [spec_of(dataset) for dataset in datasets]
+    if not any(spec.tells_changes for spec in specs):
+        check_tells_changes(specs[0])
+    tables = [one for one in await bounded_map(partial(_table, services), datasets) if one]
     if positions is None:
         return Events([], Positions(services.clock(), {_name(one.dataset): one.run_id for one in tables}))
     check_positions(positions, now=services.clock())
@@ -154,7 +163,7 @@ async def _table(services: Services, dataset: Dataset) -> DatasetTable | None:
         current = await current_table(services, dataset)
     except (NotReady, StoredFault):
         return None
-    return current if current.tells_changes else None
+    return current if current.spec.tells_changes else None
 
 
 async def _changes(

@@ -233,6 +233,14 @@ async def test_what_is_not_understood_is_refused(query: str, target: str) -> Non
     assert (response.status_code, json.loads(response.get_body())["error"]["target"]) == (400, target)
 
 
+@pytest.mark.usefixtures("tenant")
+async def test_a_trigger_that_could_never_tell_anything_is_refused() -> None:
+    request = func.HttpRequest("GET", f"{HOST}/api/triggers/changes?dataset=aos-audit", body=b"")
+    response: func.HttpResponse = await cast("Any", triggers.on_change)(request)
+    assert response.status_code == 409
+    assert "graph/aos-audit has no changes" in json.loads(response.get_body())["error"]["message"]
+
+
 def test_positions_come_back() -> None:
     since = datetime(2026, 1, 1, 12, tzinfo=UTC)
     seen = {APPS: "20260101T000000Z-graph", FLOWS: "20260102T000000Z-graph-abc123"}

@@ -105,7 +105,7 @@ async def tell_snapshots(
 ) -> None:
     """Add a row for the snapshot, and for each one that was passed over, to ``inventory_snapshots``."""
     rows = [_snapshot_row(one, None, None) for one in skipped]
-    rows.append(_snapshot_row(work.manifest, build.counts, rowset.duplicates if work.tells_changes else None))
+    rows.append(_snapshot_row(work.manifest, build.counts, rowset.duplicates if work.spec.tells_changes else None))
     await _tell(work, work.growing(names.SNAPSHOTS, SNAPSHOTS, HISTORY_COMMENTS), rows, transaction=transaction)
 
 
@@ -155,7 +155,7 @@ async def tidy(work: BuildWork, table: DeltaTable) -> None:
             work.engine, work.tables, work.log, schema, table, clock=work.clock, keep_since=work.keep_since
         )
     await vacuum(work.tables, work.log, table, now=work.clock(), keep=work.keep)
-    if work.tells_changes:
+    if work.spec.tells_changes:
         changes = work.changes
         merged = await merge_small_files(
             work.engine,

@@ -67,11 +67,6 @@ class BuildWork:
         return self.clock() - self.keep
 
     @property
-    def tells_changes(self) -> bool:
-        """Whether the dataset has a table of changes."""
-        return bool(self.spec.key) and not self.spec.windowed
-
-    @property
     def changes(self) -> GrowingTable:
         """The table of changes."""
         return self.growing(names.changes_name(self.dataset.source, self.dataset.name), CHANGES, CHANGES_COMMENTS)
