@@ -122,6 +122,8 @@ async def _verified(args: Namespace) -> CommandResult:
         seen = await gather_evidence(
             storage, today=utc_now().date(), caller=args.caller, since=args.since, anchor=anchor
         )
+    if args.anchor and not anchor and seen.found:
+        raise GiveUp(f"{args.anchor} is empty, and there is evidence", remedy="Fetch the anchor again, as a whole.")
     wrong = list(problems(seen))
     callers = {one.piece.chain.caller for one in seen.found}
     summary = f"{len(seen.found)} pieces of evidence in {len(callers)} chains, {len(wrong)} problems"

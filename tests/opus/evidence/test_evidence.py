@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from hashlib import sha256
+from pathlib import Path
 
 import pytest
 
@@ -268,6 +269,12 @@ class TestVerify:
             ],
         )
 
+    @pytest.mark.usefixtures("paths")
+    async def test_an_empty_anchor_proves_nothing(self, environ: dict[str, str], tmp_path: Path) -> None:
+        (tmp_path / "anchors.ndjson").touch()
+
+        assert await verified(environ, "--anchor", str(tmp_path / "anchors.ndjson")) == (2, [])
+
     async def test_without_settings_it_says_which_are_missing(self) -> None:
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "shared.opus.verify"), stderr=asyncio.subprocess.PIPE, env={}
@@ -279,9 +286,9 @@ class TestVerify:
         assert b"AVEPOINT" not in told
 
 
-async def verified(environ: dict[str, str]) -> tuple[int | None, list[str]]:
+async def verified(environ: dict[str, str], *options: str) -> tuple[int | None, list[str]]:
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "shared.opus.verify", "--caller", "key"),
+        *(sys.executable, "-m", "shared.opus.verify", *(options or ("--caller", "key"))),
         stdout=asyncio.subprocess.PIPE,
         env={**os.environ, "INVENTORY_STORAGE": environ["INVENTORY_STORAGE"]},
     )
