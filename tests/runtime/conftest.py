@@ -3,7 +3,8 @@
 import asyncio
 import json
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
 
 import httpx
 import pytest
@@ -40,7 +41,26 @@ async def client(host: RunningHost) -> AsyncIterator[httpx.AsyncClient]:
         yield opened
 
 
-async def ended(client: httpx.AsyncClient, answer: httpx.Response, *, within: float = 60) -> dict[str, object]:
+async def built(client: httpx.AsyncClient, dataset: str) -> str:
+    """Harvest a list of Graph, and wait for its table; return the run."""
+    run = await ended(client, await client.post("harvests", json={"source": "graph", "datasets": [dataset]}))
+    await current(client, dataset, run["runId"])
+    return str(run["runId"])
+
+
+async def current(client: httpx.AsyncClient, dataset: str, run_id: object) -> Mapping[str, Any]:
+    """The table of a dataset, once it names a run."""
+    async with asyncio.timeout(120):
+        while True:
+            datasets = (await client.get("datasets")).json()["value"]
+            table: Mapping[str, Any] = next(one["table"] for one in datasets if one["name"] == dataset)
+            if table["state"] == "current" and table["runId"] == run_id:
+                return table
+            assert table["state"] in {"behind", "building"}, table
+            await asyncio.sleep(POLL_SECONDS)
+
+
+async def ended(client: httpx.AsyncClient, answer: httpx.Response, *, within: float = 120) -> dict[str, object]:
     """The run, once it has ended, as a caller gets it who does what 202 asks for."""
     async with asyncio.timeout(within):
         while answer.status_code == httpx.codes.ACCEPTED:

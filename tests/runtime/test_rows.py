@@ -1,6 +1,5 @@
 """Tables through the public face: harvested, built and read in the real runtime (promises 1, 10, 11)."""
 
-import asyncio
 import csv
 import io
 import json
@@ -10,21 +9,9 @@ import httpx
 import pytest
 
 from tests.conftest import Simulator
-from tests.runtime.conftest import POLL_SECONDS, ended
+from tests.runtime.conftest import built
 
 APPS = "datasets/graph/enpower-powerapps"
-BODY = {"source": "graph", "datasets": ["enpower-powerapps"]}
-
-
-async def harvested(client: httpx.AsyncClient) -> str:
-    """The run of a harvest whose table is built."""
-    run = await ended(client, await client.post("harvests", json=BODY))
-    async with asyncio.timeout(60):
-        while True:
-            answer = await client.get(f"{APPS}/items", params={"top": 1, "select": "_run_id"})
-            if answer.status_code == httpx.codes.OK and answer.json()["value"][0]["_run_id"] == run["runId"]:
-                return str(run["runId"])
-            await asyncio.sleep(POLL_SECONDS)
 
 
 async def whole_list(client: httpx.AsyncClient, url: str, **query: object) -> list[dict[str, Any]]:
@@ -41,7 +28,7 @@ async def whole_list(client: httpx.AsyncClient, url: str, **query: object) -> li
 @pytest.mark.usefixtures("services")
 async def test_two_nights_of_rows_changes_triggers_and_reports(client: httpx.AsyncClient, avepoint: Simulator) -> None:
     avepoint.avepoint.change({"items": 150, "night": 0})
-    first = await harvested(client)
+    first = await built(client, "enpower-powerapps")
     served = {item["id"]: item for item in map(json.loads, avepoint.served("enpower-powerapps"))}
     rows = await whole_list(client, f"{APPS}/items", top=70)
     assert {row["id"]: row["displayName"] for row in rows} == {key: one["displayName"] for key, one in served.items()}
@@ -54,7 +41,7 @@ async def test_two_nights_of_rows_changes_triggers_and_reports(client: httpx.Asy
     assert [answer.status_code for answer in begun] == [202, 202]
 
     avepoint.avepoint.change({"night": 1})
-    second = await harvested(client)
+    second = await built(client, "enpower-powerapps")
     now = {item["id"] for item in map(json.loads, avepoint.served("enpower-powerapps"))}
     changes = await whole_list(client, f"{APPS}/changes", since=first, top=3)
     assert {one["key"] for one in changes if one["change"] == "added"} == now - served.keys()

@@ -1,6 +1,5 @@
 """The sample flows of docs/flows.md at work: their steps call the app, and a stand-in mails and approves."""
 
-import asyncio
 import re
 from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
@@ -13,7 +12,7 @@ from sandbox.host.process import RunningHost
 from tests.conftest import Simulator
 from tests.connector.test_samples import DEFINITIONS, FLOWS
 from tests.connector.workflow import Workflow
-from tests.runtime.conftest import POLL_SECONDS, ended
+from tests.runtime.conftest import built
 from tools.connector.schemas import Schema
 
 DATASET = "enpower-powerapps"
@@ -137,25 +136,13 @@ def reporting(host: RunningHost, app: httpx.AsyncClient, key: str) -> Workflow:
     return Workflow(DEFINITIONS["nightly report"], app, given)
 
 
-async def harvested(app: httpx.AsyncClient) -> str:
-    """The run of a harvest that has become a table."""
-    answer = await app.post("/api/harvests", json={"source": "graph", "datasets": [DATASET]})
-    run = str((await ended(app, answer))["runId"])
-    async with asyncio.timeout(60):
-        while True:
-            listed = (await app.get("/api/datasets", params={"source": "graph"})).json()["value"]
-            if run in [one["table"]["runId"] for one in listed if one["name"] == DATASET]:
-                return run
-            await asyncio.sleep(POLL_SECONDS)
-
-
 @pytest.mark.slow
 async def test_the_nightly_report_tells_what_is_late_and_what_changed(
-    host: RunningHost, app: httpx.AsyncClient, avepoint: Simulator
+    host: RunningHost, app: httpx.AsyncClient, client: httpx.AsyncClient, avepoint: Simulator
 ) -> None:
     for night in (0, 1):
         avepoint.avepoint.change({"items": 60, "night": night})
-        run_id = await harvested(app)
+        run_id = await built(client, DATASET)
     run = reporting(host, app, host.key)
     await run.run()
     (mail,) = run.sent["/v2/Mail"]

@@ -18,7 +18,7 @@ from sandbox.processes import ROOT
 from shared.services import Services
 from tests.conftest import Simulator, app_settings
 from tests.require import require
-from tests.runtime.conftest import POLL_SECONDS, ended
+from tests.runtime.conftest import built
 
 APPS = "graph/enpower-powerapps"
 WITHIN = 60_000
@@ -48,17 +48,7 @@ async def harvested(client: httpx.AsyncClient, services: Services, avepoint: Sim
     """Two nights of the apps, with a table that has changes."""
     for night in (0, 1):
         avepoint.avepoint.change({"items": {"enpower-powerapps": 40}, "night": night})
-        started = await client.post("harvests", json={"source": "graph", "datasets": ["enpower-powerapps"]})
-        run = await ended(client, started)
-        async with asyncio.timeout(WITHIN / 1000):
-            while (await table(client))["runId"] != run["runId"]:  # noqa: ASYNC110 - a caller has to ask
-                await asyncio.sleep(POLL_SECONDS)
-
-
-async def table(client: httpx.AsyncClient) -> dict[str, object]:
-    listed = (await client.get("datasets", params={"source": "graph"})).json()["value"]
-    found: dict[str, object] = next(one["table"] for one in listed if one["name"] == "enpower-powerapps")
-    return found
+        await built(client, "enpower-powerapps")
 
 
 async def entered(browser: Browser, host: RunningHost, *, width: int = 1280, dark: bool = False) -> Page:

@@ -2,8 +2,6 @@
 
 import asyncio
 import json
-from collections.abc import Mapping
-from typing import Any
 
 import httpx
 
@@ -11,19 +9,7 @@ from shared.avepoint.catalog import catalog
 from shared.services import Services
 from shared.tables.verify import verify_tables
 from tests.conftest import Simulator
-from tests.runtime.conftest import POLL_SECONDS, ended
-
-
-async def current(client: httpx.AsyncClient, dataset: str, run_id: object, *, within: float = 60) -> Mapping[str, Any]:
-    """The table of a dataset, once it names a run."""
-    async with asyncio.timeout(within):
-        while True:
-            datasets = (await client.get("datasets")).json()["value"]
-            table: Mapping[str, Any] = next(one["table"] for one in datasets if one["name"] == dataset)
-            if table["state"] == "current" and table["runId"] == run_id:
-                return table
-            assert table["state"] in {"behind", "building"}, table
-            await asyncio.sleep(POLL_SECONDS)
+from tests.runtime.conftest import POLL_SECONDS, built, current
 
 
 async def patiently(client: httpx.AsyncClient, path: str) -> list[dict[str, object]]:
@@ -39,10 +25,8 @@ async def patiently(client: httpx.AsyncClient, path: str) -> list[dict[str, obje
 
 async def test_a_harvest_becomes_a_table(client: httpx.AsyncClient, services: Services, avepoint: Simulator) -> None:
     avepoint.avepoint.change({"items": 250})
-    run = await ended(
-        client, await client.post("harvests", json={"source": "graph", "datasets": ["enpower-powerapps"]})
-    )
-    table = await current(client, "enpower-powerapps", run["runId"])
+    run_id = await built(client, "enpower-powerapps")
+    table = await current(client, "enpower-powerapps", run_id)
     assert (table["rows"], table["reason"]) == (250, None)
     served = {item["id"]: item for item in map(json.loads, avepoint.served("enpower-powerapps"))}
     items = await patiently(client, "datasets/graph/enpower-powerapps/items?top=1000")
@@ -51,7 +35,7 @@ async def test_a_harvest_becomes_a_table(client: httpx.AsyncClient, services: Se
     }
     rebuilt = await client.post("datasets/graph/enpower-powerapps/rebuild")
     assert (rebuilt.status_code, rebuilt.json()) == (httpx.codes.ACCEPTED, {})
-    again = await current(client, "enpower-powerapps", run["runId"])
+    again = await current(client, "enpower-powerapps", run_id)
     assert again["rows"] == 250
     (report,) = await verify_tables(services, [catalog()["graph", "enpower-powerapps"]])
     assert report.problems == ()
