@@ -1,7 +1,9 @@
 import pytest
+from azure.core.exceptions import ResourceExistsError
+from azure.storage.blob.aio import BlobClient
 
 from shared.azure.storage import Container, Storage, open_storage
-from shared.errors import Conflict, Misconfigured
+from shared.errors import Conflict, Misconfigured, StorageUnavailable
 from shared.http.tls import client_context
 from shared.settings import load_settings
 
@@ -36,6 +38,23 @@ class TestConditionalWrites:
         assert await storage.write(STATE, "a", b"one", etag=None) == first
         second = await storage.write(STATE, "a", b"two", etag=first)
         assert await storage.write(STATE, "a", b"two", etag=first) == second
+
+    @pytest.mark.parametrize("code", ["BlobImmutableDueToPolicy", "ContainerBeingDeleted"])
+    async def test_what_is_refused_for_another_reason_was_changed_by_nobody(
+        self, storage: Storage, monkeypatch: pytest.MonkeyPatch, code: str
+    ) -> None:
+        """Azure answers 409, too, and who takes it for another writer reads and writes again without end."""
+        etag = await storage.write(STATE, "a", b"one", etag=None)
+
+        async def refuse(*_: object, **__: object) -> None:
+            raise ResourceExistsError(code)
+
+        monkeypatch.setattr(BlobClient, "upload_blob", refuse)
+        for path, known in (("a", etag), ("b", None)):
+            with pytest.raises(StorageUnavailable, match=f"for {path}"):
+                await storage.write(STATE, path, b"two", etag=known)
+        with pytest.raises(Conflict):
+            await storage.write(STATE, "a", b"two", etag="0x0")
 
 
 async def content(storage: Storage, path: str) -> bytes | None:
