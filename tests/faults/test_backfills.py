@@ -23,6 +23,7 @@ from tests.faults.test_publishers import CHILD
 from tests.faults.world import Host, Simulation, World
 
 AUDIT, LAUNCHES = "aos-audit", "enpower-powerapp-launches"
+BY_DATES = "m365-backup-jobs"
 WINDOWED = Scenario("audit", (AUDIT,), settings={"window_days": 3}, simulation={"items": 960, "everyMinutes": 60})
 
 
@@ -137,6 +138,42 @@ async def test_a_night_and_a_stretch_at_once_are_two_runs() -> None:
     assert (await stands(world, tonight)).published
     seen = Counter(await stored(world))
     assert seen.total() == len(seen)
+
+
+@pytest.mark.parametrize("last_day", ["start", "end"])
+async def test_of_a_list_that_is_bounded_by_dates_whole_days_are_harvested_and_none_twice(last_day: str) -> None:
+    """Whether the last day is included is not documented, and the list cannot tell the hours of a day apart."""
+    settings = {"items": 960, "everyMinutes": 60, "windowDay": last_day}
+    world = await replace(WINDOWED, datasets=(BY_DATES,), simulation=settings).opened(Simulation.create())
+    host, today = Host(world), world.clock.now.replace(hour=0, minute=0, second=0, microsecond=0)
+    windows: list[Window] = []
+    for begin_hour, end_hour in ((0, 10), (34, 58), (60, 72)):
+        stretch = Window(
+            from_=today - timedelta(days=15 - begin_hour / 24), to=today - timedelta(days=15 - end_hour / 24)
+        )
+        run = await begin(host, stretch, name=BY_DATES)
+        await host.settle()
+        manifest = await read_manifest(world.storage, run.run_id, "graph", BY_DATES)
+        assert manifest is not None
+        assert manifest.window is not None
+        windows.append(manifest.window)
+
+    assert [(today - one.from_, today - one.to) for one in windows] == [
+        (timedelta(days=15), timedelta(days=14)),
+        (timedelta(days=14), timedelta(days=12)),
+        (timedelta(days=13), timedelta(days=12)),
+    ]
+    seen = Counter(await stored(world))
+    assert seen.total() == len(seen)
+    expected = world.avepoint.items(BY_DATES, window=(windows[0].from_, windows[-1].to))
+    assert set(expected) <= set(seen)
+
+
+async def test_today_is_left_to_the_nights_in_a_list_that_is_bounded_by_dates() -> None:
+    world = await replace(WINDOWED, datasets=(BY_DATES,)).opened(Simulation.create())
+    host = Host(world)
+    seen = await stands(world, await begin(host, stretch_of(world.clock.now, (0.02, 0)), name=BY_DATES))
+    assert (seen.state, seen.reason) == ("skipped", "the harvests of every night hold this stretch, or will")
 
 
 async def test_children_are_asked_for_the_whole_stretch() -> None:

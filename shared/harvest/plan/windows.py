@@ -38,11 +38,21 @@ def next_window(
     """
     to = (now - lag).replace(microsecond=0)
     if whole_days:
-        to = to.replace(hour=0, minute=0, second=0)
+        to = _midnight(to)
     if watermark is None:
         return Window(from_=to - first, to=to)
     begin = min(watermark, open_since) if open_since else watermark
     return Window(from_=begin - overlap, to=to) if to > watermark else None
+
+
+def in_whole_days(stretch: Window, *, now: datetime) -> Window:
+    """Return the days that hold a past stretch, of a list that is bounded by dates; today is not over yet."""
+    begin, end, today = map(_midnight, (stretch.from_, stretch.to, now))
+    return Window(from_=begin, to=min(end + timedelta(days=end < stretch.to), today))
+
+
+def _midnight(instant: datetime) -> datetime:
+    return instant.replace(hour=0, minute=0, second=0, microsecond=0)
 
 
 def spans(window: Window, *, most: timedelta | None) -> list[Window]:

@@ -10,7 +10,7 @@ from shared.azure.damage import note_unusable
 from shared.errors import InvalidInput, StoredFault
 from shared.harvest.plan import paths
 from shared.harvest.plan.plan import Timing
-from shared.harvest.plan.windows import Window
+from shared.harvest.plan.windows import Window, in_whole_days
 from shared.harvest.snapshots.watermark import Watermark, read_watermark
 from shared.services import Services
 
@@ -52,6 +52,7 @@ async def backfill_timing(services: Services, dataset: Dataset, stretch: Window)
     """Return which part of a stretch is to be harvested: that before the windows that are still to come.
 
     What lies behind it is, or will be, in the snapshots of every night. Before the first of them it is all harvested.
+    A list that is bounded by dates is asked for whole days: it cannot tell the hours of a day apart.
     """
     try:
         watermark = await read_watermark(services.storage, dataset.source, dataset.name, now=services.clock())
@@ -62,6 +63,8 @@ async def backfill_timing(services: Services, dataset: Dataset, stretch: Window)
     if watermark is not None:
         ends = watermark.to - timedelta(minutes=services.settings.window_overlap_minutes)
         window = stretch.model_copy(update={"to": min(stretch.to, ends)})
+    if dataset.window is not None and dataset.window.format == "date" and window.from_ < window.to:
+        window = in_whole_days(window, now=services.clock())
     return Timing(window=window if window.from_ < window.to else None, backfill=True, alone=alone)
 
 
