@@ -20,7 +20,7 @@ from typing import Literal, Protocol
 
 from shared.avepoint.platform import Registration
 from shared.azure.storage import Container, Stored
-from shared.clock import Clock, Sleep, awaited, credible, rfc3339
+from shared.clock import LONGEST_WAIT, Clock, Sleep, awaited, credible, rfc3339
 from shared.document import StoredDocument
 from shared.errors import AppError, Conflict, DamagedDocument, NewerDocument, StorageUnavailable, Throttled
 from shared.telemetry.events import log_event
@@ -130,7 +130,7 @@ def take(
     if left <= 0:
         raise UsedUp(
             f"the budget of {terms.most} requests is used up until {rfc3339(ends)}",
-            until=ends,
+            until=min(ends, now + LONGEST_WAIT),  # a queue hides no message as long as a window may last
             remedy="If AvePoint allows more, raise THROTTLE_REQUESTS.",
         )
     size = min(terms.batch, max(1, left // _FRACTION))

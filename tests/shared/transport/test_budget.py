@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.azure.storage import Container, Storage, Stored
+from shared.clock import LONGEST_WAIT
 from shared.clock import Clock as TimeSource
 from shared.errors import Throttled
 from shared.transport.budget import (
@@ -100,6 +101,15 @@ class TestTake:
         with pytest.raises(Throttled, match="used up") as caught:
             self.take(BudgetWindow(window=NOON, taken=1000), now=NOON + timedelta(minutes=20))
         assert caught.value.until == NOON + HOUR
+
+    def test_a_long_window_is_looked_at_again_within_a_day(self) -> None:
+        """A queue hides no message for more than seven days, and no stored wait of weeks is believed."""
+        month = timedelta(days=31)
+        began = NOON - (NOON - datetime(1970, 1, 1, tzinfo=UTC)) % month
+        ends = f"{began + month:%Y-%m-%dT%H:%M:%SZ}"
+        with pytest.raises(Throttled, match=f"used up until {ends}") as caught:
+            self.take(BudgetWindow(window=began, taken=1000), now=began, terms=Terms(month, most=1000, batch=50))
+        assert caught.value.until == began + LONGEST_WAIT
 
     def test_patience_asked_of_somebody_is_kept_by_all(self) -> None:
         until = NOON + timedelta(minutes=5)
