@@ -1,7 +1,7 @@
 """Not there is not nothing, and damage is local (promise 9)."""
 
 from collections.abc import Awaitable, Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from hashlib import sha256
 
@@ -215,6 +215,24 @@ async def test_a_watermark_from_the_future_is_an_error_by_name() -> None:
     assert f"to of {path} is " in (seen.reason or "")
     assert "doctor --repair" in (seen.remedy or "")
     assert (await view(world.storage, run)).state == "failed"
+
+
+async def test_a_watermark_at_the_beginning_of_time_keeps_no_other_dataset_from_its_harvest() -> None:
+    world, host = await opened(WINDOWED)
+    await night(world, host, AUDIT)
+    path = paths.watermark("graph", AUDIT)
+    stored = Watermark.from_json(world.storage.blobs[Container.HARVEST_STATE][path].data)
+    long_ago = stored.model_copy(update={"to": datetime.min.replace(tzinfo=UTC)})
+    overwrite(world, Container.HARVEST_STATE, path, long_ago.to_json())
+
+    run = await host.run(partial(start_requested, source="graph", names=[AUDIT, "aos-jobs"]))
+    await host.settle()
+    seen = {one.dataset: one for one in (await view(world.storage, run)).datasets}
+
+    assert seen["aos-jobs"].published
+    assert seen[AUDIT].state == "failed"
+    assert f"to of {path} is 0001-01-01" in (seen[AUDIT].reason or "")
+    assert "doctor --repair" in (seen[AUDIT].remedy or "")
 
 
 FOREIGN: dict[str, tuple[Container, str, bytes]] = {

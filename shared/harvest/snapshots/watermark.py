@@ -14,11 +14,13 @@ from shared.azure.documents import Versioned, read_document
 from shared.azure.storage import Container, Storage
 from shared.clock import check_past
 from shared.document import StoredDocument
-from shared.errors import REPAIR, Conflict, MissingDocument
+from shared.errors import REPAIR, Conflict, DamagedDocument, MissingDocument
 from shared.harvest.plan import paths
 from shared.harvest.plan.paths import RunId
 from shared.harvest.plan.run import read_run
 from shared.harvest.snapshots.sorted_hashes import ScratchFile, store_state
+
+_FIRST_YEAR = 1900
 
 
 class Watermark(StoredDocument):
@@ -42,6 +44,7 @@ async def read_watermark(storage: Storage, source: Source, dataset: str, *, now:
 
     Raises:
         FutureTime: It says that what is still to come is harvested.
+        DamagedDocument: It cannot be read, or tells of a time before all harvests.
     """
     stored = await standing_watermark(storage, source, dataset)
     return _checked(stored.value, source, dataset, now) if stored else None
@@ -53,7 +56,10 @@ async def standing_watermark(storage: Storage, source: Source, dataset: str) -> 
 
 
 def _checked(watermark: Watermark, source: Source, dataset: str, now: datetime) -> Watermark:
-    check_past(watermark.to, now=now, what=f"to of {paths.watermark(source, dataset)}")
+    what = f"to of {paths.watermark(source, dataset)}"
+    if watermark.to.year < _FIRST_YEAR:
+        raise DamagedDocument(f"{what} is {watermark.to.isoformat()}, which no harvest can have written", remedy=REPAIR)
+    check_past(watermark.to, now=now, what=what)
     return watermark
 
 
