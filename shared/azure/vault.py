@@ -5,6 +5,8 @@ Import it at first use: the SDK takes half a second to load.
 
 import asyncio
 import ssl
+from datetime import datetime
+from json import JSONDecodeError
 
 from azure.core.credentials_async import AsyncTokenCredential
 from azure.core.exceptions import AzureError, HttpResponseError
@@ -52,11 +54,15 @@ class Vault:
             raise _refusal(name, error) from error
         except AzureError as error:
             raise VaultUnavailable(f"Key Vault cannot be reached: {redacted(str(error))}") from error
+        except (JSONDecodeError, AttributeError, TypeError) as error:  # the SDK reads whatever comes with 200
+            raise VaultUnavailable(f"Key Vault gave an answer for the secret {name} that cannot be read") from error
         except ValueError as error:
             raise _problem(name, str(error), "Check KEY_VAULT_URL.") from error
         if not (found.value or "").strip():
             raise _problem(name, "it is empty", f"Put a new version of the secret {name} into the vault.")
-        return Secret(name, found.value or "", found.properties.version or "", found.properties.expires_on)
+        expires: object = found.properties.expires_on
+        ends = expires if isinstance(expires, datetime) else None  # the SDK leaves what it cannot read as it is
+        return Secret(name, found.value or "", found.properties.version or "", ends)
 
     async def close(self) -> None:
         """Close the connections."""

@@ -283,6 +283,30 @@ class TestAgainstTheVault:
                 await token(services)
         assert await token(services)
 
+    @pytest.mark.parametrize("answer", [[], None])
+    async def test_an_answer_that_is_no_secret_is_an_outage_too(
+        self, opening: Open, vaulted: Running, monkeypatch: pytest.MonkeyPatch, answer: object
+    ) -> None:
+        services = await opening()
+        monkeypatch.setattr(vaulted.keyvault, "read", lambda *_, **__: answer)
+        with pytest.raises(VaultUnavailable, match="cannot be read"):
+            await token(services)
+        monkeypatch.undo()
+        assert await token(services)
+
+    async def test_an_end_that_is_no_time_is_none(
+        self, opening: Open, vaulted: Running, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Such as one in milliseconds."""
+        read = vaulted.keyvault.read
+        monkeypatch.setattr(
+            vaulted.keyvault, "read", lambda *of, **at: read(*of, **at) | {"attributes": {"exp": 1798761600000}}
+        )
+        services = await opening()
+        assert await token(services)
+        assert services.secrets is not None
+        assert (await services.secrets.get(SECRET_NAME)).expires is None
+
     async def test_a_failing_identity_endpoint_is_an_outage_too(self, opening: Open, vaulted: Running) -> None:
         services = await opening()
         vaulted.identity.fault.fail(500)
