@@ -169,6 +169,22 @@ async def test_of_a_list_that_is_bounded_by_dates_whole_days_are_harvested_and_n
     assert set(expected) <= set(seen)
 
 
+async def test_a_first_night_of_part_of_a_day_doubles_nothing_in_a_list_that_is_bounded_by_dates() -> None:
+    """The stretch before it ends with that day, where AvePoint includes the last one."""
+    settings = {"items": 960, "everyMinutes": 60, "windowDay": "end"}
+    halves = replace(WINDOWED, datasets=(BY_DATES,), settings={"window_days": 2.5}, simulation=settings)
+    world = await halves.opened(Simulation.create())
+    host, today = Host(world), world.clock.now.replace(hour=0, minute=0, second=0, microsecond=0)
+    stretch = Window(from_=today - timedelta(days=9), to=today - timedelta(days=3))
+    await begin(host, stretch, name=BY_DATES)
+    await host.settle()
+    await host.run(partial(start_requested, source="graph", names=[BY_DATES]))
+    await host.settle()
+
+    seen = Counter(await stored(world))
+    assert seen.total() == len(seen) >= 9 * 24
+
+
 async def test_today_is_left_to_the_nights_in_a_list_that_is_bounded_by_dates() -> None:
     world = await replace(WINDOWED, datasets=(BY_DATES,)).opened(Simulation.create())
     host = Host(world)

@@ -40,7 +40,7 @@ def next_window(
     if whole_days:
         to = _midnight(to)
     if watermark is None:
-        return Window(from_=to - first, to=to)
+        return Window(from_=_midnight(to - first) if whole_days else to - first, to=to)
     begin = min(watermark, open_since) if open_since else watermark
     return Window(from_=begin - overlap, to=to) if to > watermark else None
 
