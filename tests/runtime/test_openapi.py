@@ -40,3 +40,12 @@ async def test_nothing_undescribed_is_answered(host: RunningHost, name: str) -> 
     await asyncio.to_thread(
         fuzz, SCHEMA.find_operation_by_id(name), send, examples=OF_HEALTH if name == "healthDetails" else EXAMPLES
     )
+
+
+@pytest.mark.usefixtures("services")
+async def test_a_trigger_that_can_never_tell_anything_is_described(host: RunningHost) -> None:
+    operation = SCHEMA.find_operation_by_id("onChange")
+    case = operation.Case(query={"source": "graph", "dataset": "aos-audit"})
+    answer = await asyncio.to_thread(case.call, base_url=f"{host.url}/api", headers={"x-functions-key": host.key})
+    assert answer.status_code == httpx.codes.CONFLICT
+    case.validate_response(answer, checks=CHECKS)
