@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import re
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -63,6 +64,12 @@ async def entered(browser: Browser, host: RunningHost, *, width: int = 1280, dar
     await page.click("#entrance button")
     await page.wait_for_selector("main table")
     return page
+
+
+async def answering(page: Page, path: str, body: str, *, status: int = 200) -> None:
+    """Let a route, as the page asks it, answer what is told here."""
+    address = re.compile(rf"/api/{re.escape(path)}$")
+    await page.route(address, lambda route: route.fulfill(status=status, body=body, content_type="application/json"))
 
 
 async def view(page: Page, name: str) -> None:
@@ -129,6 +136,47 @@ async def test_a_wrong_key_asks_for_another(browser: Browser, host: RunningHost)
         await page.fill("#key", "wrong")
         await page.click("#entrance button")
     await page.wait_for_selector("#entrance:not([hidden])", timeout=WITHIN)
+
+
+async def at_entrance(browser: Browser, host: RunningHost, name: str) -> Page:
+    """The page at a view that its reader had the address of, where it asks for the key."""
+    page = await browser.new_page()
+    await page.goto(f"{host.url}/api/status#{name}")
+    await page.wait_for_selector("#entrance:not([hidden])", timeout=WITHIN)
+    return page
+
+
+async def given(page: Page, key: str) -> None:
+    await page.fill("#key", key)
+    await page.click("#entrance button")
+
+
+async def test_what_fails_after_the_key_was_given_is_shown(browser: Browser, host: RunningHost) -> None:
+    page = await at_entrance(browser, host, "reports")
+    away = json.dumps({"error": {"message": "Storage is away."}})
+    await answering(page, "reports", away, status=httpx.codes.SERVICE_UNAVAILABLE)
+    await given(page, host.key)
+    await page.wait_for_selector("text=Storage is away.", timeout=WITHIN)
+
+
+async def test_a_chart_is_whole_after_the_key_was_given(browser: Browser, host: RunningHost) -> None:
+    page = await at_entrance(browser, host, f"dataset/{APPS}")
+    days = [{"day": f"2026-01-0{day}", "value": None, "items": day} for day in (1, 2, 3)]
+    await answering(page, f"datasets/{APPS}/history?days=90", json.dumps({"value": days}))
+    await given(page, host.key)
+    await page.wait_for_selector(".chart canvas", timeout=WITHIN)
+    drawn = await page.locator(".chart canvas").bounding_box()
+    assert drawn is not None
+    assert drawn["width"] > 600
+
+
+@pytest.mark.parametrize("name", ["report/%", "%"])
+async def test_an_address_that_was_not_copied_whole_shows_something(
+    browser: Browser, host: RunningHost, name: str
+) -> None:
+    page = await at_entrance(browser, host, name)
+    await given(page, host.key)
+    await page.wait_for_selector("main h2", timeout=WITHIN)
 
 
 @pytest.mark.usefixtures("harvested")

@@ -138,7 +138,6 @@
     const axis = { stroke: style.getPropertyValue("--faint"), grid: { stroke: style.getPropertyValue("--line") } };
     const data = [counts.map((one) => Date.parse(`${one.day}T00:00:00Z`) / 1000), counts.map((one) => one.items)];
     const options = {
-      width: main.clientWidth - 48,
       height: 220,
       tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), "Etc/UTC"),
       scales: {
@@ -148,7 +147,8 @@
       axes: [axis, { ...axis, size: 70 }],
       series: [{ label: "Day" }, { label: "Items", stroke: style.getPropertyValue("--link"), width: 2, points: { show: counts.length < 60 } }],
     };
-    requestAnimationFrame(() => new uPlot(options, data, place));
+    // It is as wide as the view, which is not shown before all of it is there.
+    requestAnimationFrame(() => new uPlot({ ...options, width: main.clientWidth - 48 }, data, place));
     return place;
   }
 
@@ -337,10 +337,18 @@
   const PARENTS = { dataset: "overview", report: "reports" };
   let turn = 0;
 
+  function readable(part) {
+    try {
+      return decodeURIComponent(part);
+    } catch {
+      return part; // an address that was not copied whole
+    }
+  }
+
   async function show() {
     const mine = ++turn;
     const [path, query] = (location.hash.slice(1) || "overview").split("?");
-    const [name, ...rest] = path.split("/").map(decodeURIComponent);
+    const [name, ...rest] = path.split("/").map(readable);
     const view = Object.hasOwn(VIEWS, name) ? VIEWS[name] : overview;
     for (const link of document.querySelectorAll("nav a")) {
       const here = link.hash === `#${PARENTS[name] ?? name}`;
@@ -354,8 +362,8 @@
       main.replaceChildren(...content.filter(Boolean));
     } catch (problem) {
       if (mine !== turn) return;
-      if (problem.status === 401) enter(false);
-      else main.replaceChildren(make("p", { class: "notice bad" }, problem.message ?? String(problem)));
+      enter(problem.status !== 401);
+      if (problem.status !== 401) main.replaceChildren(make("p", { class: "notice bad" }, problem.message ?? String(problem)));
     } finally {
       main.removeAttribute("aria-busy");
     }
