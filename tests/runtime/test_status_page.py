@@ -151,6 +151,14 @@ async def given(page: Page, key: str) -> None:
     await page.click("#entrance button")
 
 
+async def reading(browser: Browser, host: RunningHost) -> Page:
+    """The page, once its reader has given the key, with or without data."""
+    page = await at_entrance(browser, host, "reports")
+    await given(page, host.key)
+    await page.wait_for_selector("main dt", timeout=WITHIN)
+    return page
+
+
 async def test_what_fails_after_the_key_was_given_is_shown(browser: Browser, host: RunningHost) -> None:
     page = await at_entrance(browser, host, "reports")
     away = json.dumps({"error": {"message": "Storage is away."}})
@@ -177,6 +185,21 @@ async def test_an_address_that_was_not_copied_whole_shows_something(
     page = await at_entrance(browser, host, name)
     await given(page, host.key)
     await page.wait_for_selector("main h2", timeout=WITHIN)
+
+
+async def test_a_list_that_goes_on_says_so(browser: Browser, host: RunningHost) -> None:
+    page = await reading(browser, host)
+    change: dict[str, object] = {"change": "added", "key": "a", "fields": [], "before": None, "after": {}}
+    goes_on = {"nextLink": f"{host.url}/api/more"}
+    await answering(page, f"datasets/{APPS}/changes?top=100", json.dumps({"value": [change], **goes_on}))
+    await view(page, f"dataset/{APPS}")
+    assert "The list has more than these 1." in await page.locator("main").inner_text()
+    for path in ("operations", "operations?uncertain=true"):
+        await answering(page, path, json.dumps({"value": [], **goes_on}))
+    await view(page, "operations")
+    shown = await page.locator("main").inner_text()
+    assert "Nothing is uncertain" not in shown
+    assert "Nobody has submitted" not in shown
 
 
 @pytest.mark.usefixtures("harvested")

@@ -78,8 +78,10 @@ async def _of_dataset(services: Services, source: str, name: str) -> Answers:
     dataset = find_dataset(source, name)
     base = f"datasets/{source}/{name}"
     query = SnapshotsQuery(source=dataset.source, dataset=name, top=_SNAPSHOTS_SHOWN)
-    entries, _ = await read_snapshots(services.storage, dataset, query)
+    entries, following = await read_snapshots(services.storage, dataset, query)
     snapshots: Answers = {"value": [json.loads(one.to_json()) for one in entries]}
+    if following:
+        snapshots["nextLink"] = f"{base}/snapshots"
     answers: Answers = {f"{base}/snapshots?top={_SNAPSHOTS_SHOWN}": snapshots}
     asked: dict[str, Answer] = {
         f"{base}/history?days={_HISTORY_DAYS}": _history,
@@ -102,4 +104,5 @@ async def _changes(services: Services, current: DatasetTable) -> Answers:
     dataset = current.dataset
     query = ChangesQuery(source=dataset.source, dataset=dataset.name, since=None, change=None, top=_CHANGES_SHOWN)
     page = await read_changes(services, current, query)
-    return {"value": [json.loads(change) for change in page.changes], "until": page.until}
+    answer: Answers = {"value": [json.loads(change) for change in page.changes], "until": page.until}
+    return answer | {"nextLink": f"datasets/{dataset.source}/{dataset.name}/changes"} if page.next else answer

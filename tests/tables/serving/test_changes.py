@@ -234,3 +234,10 @@ async def test_a_change_of_half_a_character_can_be_written_in_the_copy_of_the_pa
     await apps.night([app(1, displayName="cut here \ud83d")])
     page = await copy_of_page(reading(apps))
     assert rb"cut here \ud83d" in page.encode()
+
+
+async def test_the_copy_of_the_page_says_that_there_are_more_changes(apps: Nights, reading: Reading) -> None:
+    await apps.night([])
+    await apps.night([app(number) for number in range(101)])
+    page = await copy_of_page(reading(apps))
+    assert f'"nextLink": "datasets/{APPS}/changes"' in page

@@ -71,8 +71,8 @@
     return `${count} ${name}${count === 1 ? "" : "s"}`;
   }
 
-  // columns: [{title, value, cell, number}]; value sorts and searches, cell shows.
-  function table(caption, columns, rows, { search = false, file = null } = {}) {
+  // columns: [{title, value, cell, number}]; value sorts and searches, cell shows. more: the link to what a list has beyond its first page.
+  function table(caption, columns, rows, { search = false, file = null, more = null } = {}) {
     let order = null;
     let wanted = "";
     const body = make("tbody");
@@ -90,6 +90,7 @@
       const found = visible();
       body.replaceChildren(...found.slice(0, 500).map((row) => make("tr", null, columns.map((column) => make("td", { class: column.number ? "number" : null }, (column.cell ?? ((one) => shown(column.value(one))))(row))))));
       count.textContent = found.length > 500 ? `The first 500 of ${number(found.length)} rows.` : `${number(found.length)} rows.`;
+      if (more) count.append(` The list has more than these ${number(rows.length)}.`);
     };
     function sort(index) {
       order = { index, sign: order?.index === index ? -order.sign : 1 };
@@ -103,10 +104,10 @@
       { class: "tools" },
       search ? make("label", null, "Search ", box) : null,
       file ? make("button", { type: "button", onclick: () => save(file, columns, visible()) }, "Save as CSV") : null,
-      search ? count : null,
+      search || more ? count : null,
     );
     const grid = make("table", null, make("caption", null, caption), make("thead", null, make("tr", null, heads)), body);
-    return make("div", null, search || file ? tools : null, make("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": caption }, grid));
+    return make("div", null, search || file || more ? tools : null, make("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": caption }, grid));
   }
 
   // Rows without a value come last, in whatever order.
@@ -201,7 +202,7 @@
       make("h3", null, "Changes of the newest snapshot"),
       changes.problem
         ? problemOf(changes.problem)
-        : changes.body.value.length
+        : changes.body.value.length || changes.body.nextLink
           ? table(
               "Changes",
               [
@@ -212,7 +213,7 @@
                 { title: "After", value: (one) => shown(one.after).slice(0, 300) },
               ],
               changes.body.value,
-              { search: true, file: `${name}-changes` },
+              { search: true, file: `${name}-changes`, more: changes.body.nextLink },
             )
           : make("p", null, "Nothing changed."),
       make("h3", null, "Snapshots"),
@@ -228,6 +229,7 @@
               { title: "Finished", value: (one) => one.finishedAt, cell: (one) => time(one.finishedAt) },
             ],
             snapshots.body.value,
+            { more: snapshots.body.nextLink },
           ),
     ];
   }
@@ -304,12 +306,12 @@
     return [
       make("h2", null, "Opus operations"),
       make("h3", null, "Wait for the word of a person"),
-      uncertain.value.length ? table("Uncertain operations", columns, uncertain.value) : make("p", null, "Nothing is uncertain."),
+      uncertain.value.length || uncertain.nextLink ? table("Uncertain operations", columns, uncertain.value, { more: uncertain.nextLink }) : make("p", null, "Nothing is uncertain."),
       uncertain.value.length && !copy
         ? [make("p", null, "Look into Opus for the outcome of the items, and record it:"), command(`curl -X POST '${address("operations/OPERATION_ID/resolve")}' -H 'x-functions-key: KEY' -H 'Content-Type: application/json' -d '{"outcome": "Succeeded", "note": "Gone from Opus.", "checkedBy": "Jane"}'`)]
         : null,
       make("h3", null, "Today"),
-      today.value.length ? table("Operations of today", columns, today.value, { search: true, file: "operations" }) : make("p", null, "Nobody has submitted or destroyed anything today."),
+      today.value.length || today.nextLink ? table("Operations of today", columns, today.value, { search: true, file: "operations", more: today.nextLink }) : make("p", null, "Nobody has submitted or destroyed anything today."),
     ];
   }
 
