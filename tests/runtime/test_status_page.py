@@ -202,6 +202,14 @@ async def test_a_list_that_goes_on_says_so(browser: Browser, host: RunningHost) 
     assert "Nobody has submitted" not in shown
 
 
+async def test_a_large_number_is_shown_exactly(browser: Browser, host: RunningHost) -> None:
+    page = await reading(browser, host)
+    change = '{"change": "changed", "key": "a", "fields": ["n"], "before": {"n": 9007199254740993}, "after": {"n": 1}}'
+    await answering(page, f"datasets/{APPS}/changes?top=100", f'{{"value": [{change}]}}')
+    await view(page, f"dataset/{APPS}")
+    assert '{"n":9007199254740993}' in await page.locator("main").inner_text()
+
+
 @pytest.mark.usefixtures("harvested")
 @pytest.mark.parametrize("width", [400, 1280])
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])

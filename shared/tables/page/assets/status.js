@@ -6,7 +6,7 @@
   const entrance = document.getElementById("entrance");
   const leave = document.getElementById("leave");
   const stored = document.getElementById("data");
-  const copy = stored ? JSON.parse(stored.textContent) : null;
+  const copy = stored ? parsed(stored.textContent) : null;
 
   // ---------------------------------------------------------------- asking
 
@@ -17,6 +17,11 @@
     }
   }
 
+  // A number of JavaScript has 53 bits, a column 64: what does not fit is kept as it is written, where the browser can.
+  function parsed(text) {
+    return JSON.parse(text, (_, value, context) => (Number.isInteger(value) && !Number.isSafeInteger(value) && context && JSON.rawJSON ? JSON.rawJSON(context.source) : value));
+  }
+
   async function ask(path) {
     if (copy) {
       if (!(path in copy.answers)) throw new Problem("This copy does not hold it: open the page of the app.", 404);
@@ -24,7 +29,7 @@
     }
     const key = sessionStorage.getItem("key");
     const answer = await fetch(path, { headers: key ? { "x-functions-key": key } : {}, cache: "no-store" });
-    if (answer.ok) return answer.json();
+    if (answer.ok) return parsed(await answer.text());
     // The host's own errors (401, 404, 414) have no body.
     const body = await answer.json().catch(() => null);
     throw new Problem(body?.error?.message ?? `The app answered ${answer.status}.`, answer.status);
@@ -122,7 +127,7 @@
     const quoted = (value) => {
       const text = shown(value);
       // A spreadsheet runs what begins like this as a formula.
-      const safe = /^[=+\-@\t\r]/.test(text) && typeof value !== "number" ? `'${text}` : text;
+      const safe = /^[=+\-@\t\r]/.test(text) && !/^[+-]?\d+(\.\d+)?(e[+-]?\d+)?$/i.test(text) ? `'${text}` : text;
       return /[",\r\n]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
     };
     const lines = [columns.map((column) => quoted(column.title)), ...rows.map((row) => columns.map((column) => quoted(column.value(row))))];
