@@ -136,6 +136,16 @@ def reporting(host: RunningHost, app: httpx.AsyncClient, key: str) -> Workflow:
     return Workflow(DEFINITIONS["nightly report"], app, given)
 
 
+class WithoutChanges(httpx.AsyncHTTPTransport):
+    """Calls an app that can list no changes."""
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        if request.url.path.endswith("/changes"):
+            error: Schema = {"code": "Unavailable", "message": "Storage is away.", "target": None, "details": []}
+            return httpx.Response(httpx.codes.SERVICE_UNAVAILABLE, json={"error": error})
+        return await super().handle_async_request(request)
+
+
 @pytest.mark.slow
 async def test_the_nightly_report_tells_what_is_late_and_what_changed(
     host: RunningHost, app: httpx.AsyncClient, client: httpx.AsyncClient, avepoint: Simulator
@@ -153,6 +163,16 @@ async def test_the_nightly_report_tells_what_is_late_and_what_changed(
     assert run_id in mail["Body"]
     assert f"<h3>Changes in graph/{DATASET}</h3>" in mail["Body"]
     assert "without an active owner" in mail["Body"]
+    assert mail["Importance"] == "High"
+
+
+async def test_the_nightly_report_says_whose_changes_it_could_not_read(host: RunningHost) -> None:
+    headers = {"x-functions-key": host.key}
+    async with httpx.AsyncClient(headers=headers, timeout=60, transport=WithoutChanges()) as caller:
+        run = reporting(host, caller, host.key)
+        await run.run()
+    (mail,) = run.sent["/v2/Mail"]
+    assert f"<h3>Changes in graph/{DATASET}</h3><p>They could not be read: Storage is away.</p>" in mail["Body"]
     assert mail["Importance"] == "High"
 
 
