@@ -105,6 +105,15 @@ def test_settings_go_for_every_command(
     assert main([name, f"--settings={tmp_path / 'other.json'}"]) == 2
 
 
+@pytest.mark.parametrize("name", [name for name in LOCAL if COMMANDS[name].has_settings])
+def test_settings_without_a_file_are_refused_in_the_name_of_the_command(
+    capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main([name, "--settings"])
+    assert f"./avepoint {name}: error: argument --settings: expected one argument" in capsys.readouterr().err
+
+
 def test_placeholders_are_refused_by_name() -> None:
     done = ran("doctor", "--settings", str(ROOT / "local.settings.sample.json"))
     assert done.returncode == 1

@@ -96,16 +96,16 @@ def _command(name: str, command: Command, argv: Sequence[str]) -> int:
             remote = import_module("tools.commands.remote")
             return int(remote.ask_app(name, argv, os.environ))
         if command.has_settings:
-            argv = _settled(argv)
+            argv = _settled(name, argv)
         return int(import_module(command.module).main(list(argv)) or 0)
     except AppError as error:
         sys.stderr.write(f"{error.text}\n")
         return WRONG
 
 
-def _settled(argv: Sequence[str]) -> list[str]:
+def _settled(name: str, argv: Sequence[str]) -> list[str]:
     """Take ``--settings FILE`` out, which goes for every command, and use it."""
-    parser = ArgumentParser(add_help=False, allow_abbrev=False)
+    parser = ArgumentParser(prog=f"{PROGRAM} {name}", add_help=False, allow_abbrev=False)
     parser.add_argument("--settings", type=Path)
     args, others = parser.parse_known_args(argv)
     use_local_settings(args.settings)
