@@ -81,6 +81,12 @@ def test_each_answer_of_a_trigger_says_where_to_go_on(name: str) -> None:
     assert answers["200"]["headers"].keys() == {"Location", "Retry-After"}
 
 
+@pytest.mark.parametrize("name", ["submitRecords", "destroyRecords"])
+@pytest.mark.parametrize("status", ["200", "202", "422"])
+def test_an_answer_that_may_be_given_again_says_so(name: str, status: str) -> None:
+    assert "Idempotent-Replayed" in OPERATIONS[name]["responses"][status]["headers"]
+
+
 def test_no_answer_is_closed() -> None:
     responses = json.dumps([operation["responses"] for operation in OPERATIONS.values()])
     schemas = {name: DOCUMENT["components"]["schemas"].get(name, {}) for name in answered(responses, set())}

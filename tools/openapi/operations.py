@@ -77,6 +77,7 @@ _REPLAYED = {
         "schema": {"type": "string"},
     }
 }
+_REPEATABLE = frozenset({"submit_records", "destroy_records"})
 _PATIENT = frozenset({HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE})
 
 EXAMPLES: Mapping[str, object] = {
@@ -193,12 +194,13 @@ def _content(function: str) -> Schema:
 def _headers(function: str) -> Schema:
     if function in _NO_BODY_LATER:  # a trigger: each answer says where to ask for what comes after it
         return {"headers": _LOCATION | _RETRY}
-    return {"headers": _REPLAYED} if function in {"submit_records", "destroy_records"} else {}
+    return {"headers": _REPLAYED} if function in _REPEATABLE else {}
 
 
 def _later(function: str) -> Schema:
     waits = "There is nothing new: ask again." if function in _NO_BODY_LATER else "The work continues: ask again."
-    later: Schema = {"description": f"{waits} Location says where.", "headers": _LOCATION | _RETRY}
+    headers = _LOCATION | _RETRY | (_REPLAYED if function in _REPEATABLE else {})
+    later: Schema = {"description": f"{waits} Location says where.", "headers": headers}
     if function not in _NO_BODY_LATER:
         later["content"] = _json(_one_of(_ANSWERS[function][:1]))
     return later
@@ -214,6 +216,9 @@ def _errors(route: Route, action: Action) -> Sequence[HTTPStatus]:
 def _error(function: str, status: HTTPStatus) -> Schema:
     if function == "health":
         return {"description": "The app cannot work.", "content": _json(_one_of(("Health",)))}
+    if status == HTTPStatus.UNPROCESSABLE_ENTITY and function in _REPEATABLE:
+        answer = _error_response(status)
+        return answer | {"headers": answer["headers"] | _REPLAYED}
     return {"$ref": f"#/components/responses/{_error_name(status)}"}
 
 
