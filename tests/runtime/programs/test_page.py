@@ -51,6 +51,17 @@ async def test_a_program_does_its_work_once_although_answers_are_lost(
     assert [(one.submitted, one.destroyed) for one in avepoint.avepoint.opus.records] == [(1, 1)] * SUBMITTED
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("program", [python_program, typescript_program], ids=["python", "typescript"])
+@pytest.mark.usefixtures("avepoint")
+async def test_a_program_reads_the_table_of_a_newer_run(
+    host: RunningHost, tmp_path: Path, program: Callable[[Path], Sequence[str | Path]]
+) -> None:
+    async with gateway_to(host.url, newer=True) as (_, url):
+        environ = {**os.environ, "APP": url, "KEY": host.key, "ORDER": f"order-{tmp_path.name}"}
+        assert "rows\nsubmitted: Succeeded" in await asyncio.wait_for(run(program(tmp_path), environ, tmp_path), 60)
+
+
 async def run(command: Sequence[str | Path], environ: Mapping[str, str], folder: Path) -> str:
     """What a program prints."""
     child = await asyncio.create_subprocess_exec(
