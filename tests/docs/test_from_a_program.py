@@ -94,3 +94,8 @@ class TestPrograms:
     @pytest.mark.parametrize("body", ["HarvestRequest", "SubmitRequest", "RecordInput", "DestroyRequest"])
     def test_every_field_that_is_required_is_sent(self, language: str, body: str) -> None:
         assert set(SCHEMAS[body]["required"]) <= set(re.findall(r"\w+", PROGRAMS[language]))
+
+
+def test_row_keys_that_differ_in_case_are_different_in_powershell() -> None:
+    """Its plain operators ignore case, and take a record that is not due for one that is."""
+    assert re.findall(r"-(\w+) \$due\b", PROGRAMS["powershell"]) == ["cin"]
