@@ -14,6 +14,7 @@ from shared.credentials.secrets import Secret, Secrets
 from shared.doctor.calls import CALLS, is_missed, note_call, tell_missed_calls
 from shared.doctor.verifying.sweep import sweep_stored
 from shared.opus.operations.sweep import tell_uncertain
+from shared.tables.build.names import state_path
 from shared.tables.build.requests import sweep_tables
 from shared.telemetry.events import log_event
 from tests.conftest import Clock
@@ -102,6 +103,16 @@ class TestTables:
         await sweep_tables(nights.services())
 
     async def test_a_table_that_is_behind_for_a_day(self, nights: Nights, clock: Clock, fired: Fired) -> None:
+        for hours in (25, 12, 1):
+            with earlier(clock, hours=hours):
+                await self.swept(nights)
+        assert fired("tables") == [APPS]
+
+    async def test_a_table_whose_state_cannot_be_read_for_a_day(
+        self, nights: Nights, clock: Clock, fired: Fired
+    ) -> None:
+        await nights.build()
+        nights.storage._put(Container.HARVEST_STATE, state_path("graph", "enpower-powerapps"), b"{")  # noqa: SLF001
         for hours in (25, 12, 1):
             with earlier(clock, hours=hours):
                 await self.swept(nights)

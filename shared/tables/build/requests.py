@@ -90,7 +90,7 @@ async def _look_after(services: Services, path: str) -> None:
         return
     try:
         stored = await services.storage.read(Container.INVENTORY, path)
-        state = (await read_state(services.storage, known.source, known.name)).value
+        state = await _readable_state(services, known)
         latest = Latest.from_json(stored.data) if stored else None
         if latest is not None:
             log_event(log, "table.aged", source=known.source, dataset=known.name, state=_aged(state, latest.run_id))
@@ -99,6 +99,15 @@ async def _look_after(services: Services, path: str) -> None:
             log_event(log, "table.woken", logging.WARNING, source=known.source, dataset=known.name)
     except AppError as error:
         log_event(log, "sweep.failed", logging.ERROR, what=f"table of {source}/{dataset}", error=error)
+
+
+async def _readable_state(services: Services, dataset: Dataset) -> TableState:
+    """Return the state of a table; one that cannot be read is raised, and counts as a table that failed."""
+    try:
+        return (await read_state(services.storage, dataset.source, dataset.name)).value
+    except StoredFault:
+        log_event(log, "table.aged", source=dataset.source, dataset=dataset.name, state="failed")
+        raise
 
 
 def _aged(state: TableState, run_id: str) -> TableCondition:
