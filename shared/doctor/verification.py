@@ -39,8 +39,9 @@ async def _anchored(services: Services) -> Sequence[Check]:
     reach = await reach_of_anchors(services.storage, services.tables)
     if reach.evidence is None:
         return [Check.passed("anchors", "there is no evidence yet")]
+    settled = (services.clock() - _ANCHORED_WITHIN).date().isoformat()
     if reach.first is None:
-        old = (services.clock() - _ANCHORED_WITHIN).date().isoformat() > reach.evidence
+        old = settled > reach.evidence
         message = f"no hash of the evidence is kept outside of its account, and the evidence begins on {reach.evidence}"
         return (
             [Check(name="anchors", status="warning", message=message, remedy=_NOT_ANCHORED)]
@@ -48,6 +49,9 @@ async def _anchored(services: Services) -> Sequence[Check]:
             else [Check.passed("anchors", "the first hashes of evidence are kept within the hour")]
         )
     message = f"hashes of the evidence are kept since {reach.first}, the newest of {reach.last}"
+    if reach.last and reach.newest and reach.last < reach.newest < settled:
+        message = f"{message}; the newest evidence began on {reach.newest}"
+        return [Check(name="anchors", status="warning", message=message, remedy=_NOT_ANCHORED)]
     return [Check.passed("anchors", f"{message}; the evidence begins on {reach.evidence}")]
 
 

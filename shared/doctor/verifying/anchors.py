@@ -36,11 +36,12 @@ class AnchorExport(StoredDocument):
 
 @dataclass(frozen=True, slots=True)
 class AnchorReach:
-    """The first and the last day on which pieces were named, and the first day that has evidence."""
+    """The first and the last day on which pieces were named, and the first and the last day that have evidence."""
 
     first: str | None
     last: str | None
     evidence: str | None
+    newest: str | None
 
 
 async def export_anchors(evidence: Storage, kept: Storage, *, now: datetime, time_left: TimeLeft) -> int:
@@ -73,8 +74,8 @@ async def reach_of_anchors(evidence: Storage, kept: Storage) -> AnchorReach:
     """Return how far back the export reaches."""
     days = [name async for name in kept.list_folders(Container.TABLES, ANCHORS)]
     begun = [name async for name in evidence.list_folders(Container.EVIDENCE, "") if name.startswith("date=")]
-    first, last, oldest = (min(days, default=None), max(days, default=None), min(begun, default=None))
-    return AnchorReach(*(name.removeprefix("date=") if name else None for name in (first, last, oldest)))
+    ends = (min(days, default=None), max(days, default=None), min(begun, default=None), max(begun, default=None))
+    return AnchorReach(*(name.removeprefix("date=") if name else None for name in ends))
 
 
 async def _settled(evidence: Storage, now: datetime) -> AsyncIterator[Listed]:

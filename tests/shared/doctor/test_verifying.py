@@ -362,6 +362,19 @@ class TestAnchors:
         (told,) = await answered(probe)
         assert (told.status, "are kept since 2026-11-23" in told.message) == ("ok", True)
 
+    async def test_the_doctor_says_that_newer_evidence_is_not_kept(self, world: World) -> None:
+        """The sweep could keep hashes once, and cannot any more."""
+        await self.exported(world)
+        world.now += timedelta(days=10)
+        await self.finished(world, 3)
+        _, probe = verification_probes(services_of(world.storage, lambda: world.now))  # type: ignore[arg-type]  # a clock
+        assert [one.status for one in await answered(probe)] == ["ok"]
+        world.now += timedelta(days=3)
+        (told,) = await answered(probe)
+        assert (told.status, "the newest evidence began on" in told.message) == ("warning", True)
+        await self.exported(world)
+        assert [one.status for one in await answered(probe)] == ["ok"]
+
 
 STAMPS = st.integers(0, 5).map(lambda second: datetime(2026, 1, 1, 0, 0, second, tzinfo=UTC))
 
