@@ -15,6 +15,8 @@ _OVER = "Keep less data (RETENTION_DAYS), or give the verification more days (VE
 _BY_HAND = "Run ./avepoint tables from time to time: it has no time limit."
 _NOT_ANCHORED = "Look for the reason in the log: sweep.failed. The app must be able to write into the container tables."
 _ANCHORED_WITHIN = timedelta(days=1)
+_NOT_SWEPT = "Look for the reason in the log: sweep.failed, or why the function sweep does not run."
+_SWEPT_WITHIN = timedelta(days=1)
 _LOOK = "See 'What the sweep verifies' in docs/operations.md."
 
 
@@ -60,6 +62,10 @@ def _how_far(state: Verification, services: Services) -> Check:
     if state.is_late(days, services.clock()):
         message = f"under way since {begun}, and not done within {days:g} days"
         return Check(name="verify", status="warning", message=message, remedy=_OVER)
+    looked_at = state.looked_at or state.started_at
+    if services.clock() - looked_at > _SWEPT_WITHIN:
+        message = f"nothing was verified since {rfc3339(looked_at)}"
+        return Check(name="verify", status="warning", message=message, remedy=_NOT_SWEPT)
     if state.left_out:
         message = f"tables too large to be verified by a sweep: {', '.join(state.left_out)}"
         return Check(name="verify", status="warning", message=message, remedy=_BY_HAND)

@@ -92,6 +92,17 @@ async def test_what_is_whole_is_no_finding_and_seen_once(nights: Nights) -> None
     assert nights.storage.transactions - before == {"read": 2}  # how far it is, by the sweep and by the doctor
 
 
+async def test_the_doctor_says_that_no_sweep_verifies_any_more(nights: Nights, clock: Clock) -> None:
+    await sweep_stored(nights.services())
+    clock.advance(hours=23)
+    assert [one.status for one in await checks(nights)] == ["ok"]
+    clock.advance(hours=2)
+    (told,) = await checks(nights)
+    assert (told.status, "nothing was verified since 2026-01-03T02:00:00Z" in told.message) == ("warning", True)
+    await sweep_stored(nights.services())
+    assert [one.status for one in await checks(nights)] == ["ok"]
+
+
 @pytest.mark.parametrize("night", [0, 1])
 async def test_a_part_that_was_changed_is_named(nights: Nights, night: int, caplog: pytest.LogCaptureFixture) -> None:
     path = part_paths(nights, night)[0]
