@@ -258,6 +258,7 @@ class Worker:
         await bounded_map(partial(self._store.record, order.operation_id), known.batches)
         operation = await self._store.finish(order, known.batches, round_=known.round)
         await restore_resolutions(self._store, order, await self._archive.resolutions_of(order))
+        _tell_finished(order, operation)
         await self._store.close(order.operation_id)
         return operation
 
@@ -266,10 +267,15 @@ class Worker:
         outcomes, round_ = execution.all_outcomes, lease.document.round
         await self._archive.keep_operation(order, outcomes, round_=round_)
         operation = await self._store.finish(order, outcomes, round_=round_)
+        _tell_finished(order, operation)
         await self._store.close(order.operation_id)
-        counts = operation.model_dump(include={"kind", "status", "requested", "succeeded", "skipped"})
-        log_event(log, "operation.finished", operation=order.operation_id, **counts)
         return operation
+
+
+def _tell_finished(order: Order, operation: Operation) -> None:
+    """Log how an operation has ended, before its mark goes: nobody looks at it any more after that."""
+    counts = operation.model_dump(include={"kind", "status", "requested", "succeeded", "skipped"})
+    log_event(log, "operation.finished", operation=order.operation_id, **counts)
 
 
 def is_operation_id(text: str) -> bool:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import logging
 import os
 import sys
 from collections.abc import Callable
@@ -130,7 +131,7 @@ async def test_whoever_comes_next_writes_what_a_dead_one_has_only_reserved(
 
 @pytest.mark.parametrize("where", ["date=", "/operation.json"])
 async def test_the_next_executor_finishes_what_a_dead_one_has_begun_to_finish(
-    bench: Bench, stop_before: Callable[[str], None], where: str
+    bench: Bench, stop_before: Callable[[str], None], where: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     stop_before(where)
     with pytest.raises(Stopped):
@@ -138,12 +139,27 @@ async def test_the_next_executor_finishes_what_a_dead_one_has_begun_to_finish(
     waiting = await bench.submit(records(2), key="dead")
     bench.clock.advance(seconds=90)
 
-    operation = (await bench.finish(waiting.operation.operation_id)).operation
+    with caplog.at_level(logging.INFO):
+        operation = (await bench.finish(waiting.operation.operation_id)).operation
 
+    told = f"operation.finished operation={operation.operation_id} kind=submit status=Succeeded requested=2 succeeded=2"
+    assert caplog.text.count(told) == 1
     assert (operation.status, len(bench.calls())) == ("Succeeded", 1)
     assert [one.chain.sequence for one in await chain(bench)] == [1]
     assert await chain_problems(bench) == []
     assert not [path for path in await bench.paths() if path.startswith("open/")]
+
+
+async def test_the_end_is_told_before_the_mark_of_an_open_operation_goes(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def dying(*_: object) -> None:
+        raise Stopped
+
+    monkeypatch.setattr(bench.services.storage, "delete", dying)
+    with caplog.at_level(logging.INFO), pytest.raises(Stopped):
+        await bench.submit(records(2), key="dead")
+    assert "operation.finished" in caplog.text
 
 
 async def test_a_resolution_has_evidence_of_its_own_in_the_chain_of_who_passed_it_on(bench: Bench) -> None:
