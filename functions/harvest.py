@@ -48,8 +48,11 @@ async def sweep(timer: TimerRequest) -> None:  # noqa: ARG001 - the binding want
     """Revive what fell silent, end what is over its time, delete what nobody needs, then verify what is stored."""
     app = await services()
     calls = tell_missed_calls(app.storage, now=app.clock())
-    await asyncio.gather(sweep_runs(app), sweep_operations(app), sweep_tables(app), calls, sweep_anchors(app))
+    parts = (sweep_runs(app), sweep_operations(app), sweep_tables(app), calls, sweep_anchors(app))
+    ended = await asyncio.gather(*parts, return_exceptions=True)  # what fails must not keep others from their end
     await sweep_stored(app)
+    for failure in filter(None, ended):
+        raise failure
 
 
 @bp.queue_trigger(arg_name="msg", queue_name="harvest-slices", connection="INVENTORY_STORAGE")

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from functions import harvest
 from sandbox.memory_storage import MemoryStorage
 from shared.azure.storage import Container, Listed
 from shared.azure.storage_errors import archived_blob
@@ -30,6 +31,7 @@ from shared.harvest.snapshots.manifest import Manifest
 from shared.opus.evidence.findings import problems
 from shared.opus.verify import gather_evidence, read_anchor
 from tests.conftest import Clock
+from tests.nights import calling
 from tests.opus.world import Host, World
 from tests.tables.nights import Nights, services_of
 
@@ -101,6 +103,20 @@ async def test_the_doctor_says_that_no_sweep_verifies_any_more(nights: Nights, c
     assert (told.status, "nothing was verified since 2026-01-03T02:00:00Z" in told.message) == ("warning", True)
     await sweep_stored(nights.services())
     assert [one.status for one in await checks(nights)] == ["ok"]
+
+
+async def test_it_is_verified_where_another_part_of_the_sweep_fails(
+    nights: Nights, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The container of operations cannot be listed, say, until somebody gives the right back."""
+
+    async def failing(_: object) -> None:
+        raise StorageUnavailable("opus-operations: 403")
+
+    monkeypatch.setattr(harvest, "sweep_operations", failing)
+    with pytest.raises(StorageUnavailable):
+        await calling.sweep(nights.services())
+    assert state(nights.storage).looked_at == nights.clock()
 
 
 @pytest.mark.parametrize("night", [0, 1])
