@@ -81,8 +81,8 @@ async def _publish(
         manifest, results = _unpublishable(run, dataset, checkpoints, fault), None
     await name_odd_items(storage, manifest, checkpoints)
     await name_parents(storage, manifest, results)
+    before = await _items_before(storage, manifest)
     standing = await write_manifest(storage, manifest)
-    await move_on(storage, run, dataset, standing, now, is_new=standing is manifest)
     log_event(
         log,
         "snapshot.published" if standing.published else "snapshot.held_back",
@@ -91,8 +91,9 @@ async def _publish(
         dataset=dataset.name,
         verdict=standing.verdict,
         items=standing.items,
-        before=await _items_before(storage, standing),
+        before=before,
     )
+    await move_on(storage, run, dataset, standing, now, is_new=standing is manifest)
     return standing.verdict
 
 
