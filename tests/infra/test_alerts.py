@@ -87,6 +87,18 @@ class TestStale:
         self.aged("fresh", 25.9)
         assert fired("stale") == []
 
+    def test_one_that_is_worked_on_and_never_had_one(self, clock: Clock, fired: Fired) -> None:
+        self.aged("fresh", 3)
+        with earlier(clock, hours=30):
+            log_event(
+                log, "slice.claimed", run="20260130T060000Z-graph", source="graph", dataset="new", partition="all"
+            )
+        with earlier(clock, hours=3):
+            log_event(
+                log, "slice.claimed", run="20260131T090000Z-graph", source="graph", dataset="newer", partition="all"
+            )
+        assert fired("stale") == ["graph/new"]
+
     def test_any_where_nothing_runs(self, fired: Fired) -> None:
         assert fired("stale") == ["any"]
 
