@@ -14,6 +14,7 @@ from hashlib import sha256
 from shared.azure.bounded_map import bounded_map
 from shared.azure.documents import read_document
 from shared.azure.storage import Container, Listed, Storage
+from shared.clock import is_recent
 from shared.doctor.verifying.snapshots import TimeLeft
 from shared.doctor.verifying.trail import Trail, next_blobs
 from shared.document import StoredDocument
@@ -52,7 +53,7 @@ async def export_anchors(evidence: Storage, kept: Storage, *, now: datetime, tim
     """
     stored = await read_document(evidence, Container.OPERATIONS, _STATE, AnchorExport)
     state, etag = (stored.value, stored.etag) if stored else (AnchorExport(looked_at=now), None)
-    if stored and now < state.looked_at + EXPORTED_EVERY:
+    if stored and is_recent(state.looked_at, within=EXPORTED_EVERY, now=now):
         return 0
     count = 0
     while blobs := await next_blobs(state.trail, _settled(evidence, now), _AT_ONCE):

@@ -6,6 +6,7 @@ from typing import Literal, Self
 
 from shared.azure.documents import Versioned, read_document
 from shared.azure.storage import Container, Storage
+from shared.clock import is_recent
 from shared.doctor.verifying.trail import Trail
 from shared.document import StoredDocument, StoredValue
 from shared.harvest.snapshots.verifying import Fault, SnapshotProgress
@@ -92,7 +93,8 @@ class Verification(StoredDocument):
 
     def due_again(self, kind: VerifiedKind, now: datetime) -> list[str]:
         """Return the units in which something was found a day ago: it may have been set right, or is told again."""
-        due = [one.unit for one in self.findings if one.kind == kind and one.seen_at <= now - AGAIN_AFTER]
+        of_kind = [one for one in self.findings if one.kind == kind]
+        due = [one.unit for one in of_kind if not is_recent(one.seen_at, within=AGAIN_AFTER, now=now)]
         return list(dict.fromkeys(due))
 
     def is_late(self, days: float, now: datetime) -> bool:

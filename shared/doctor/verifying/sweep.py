@@ -12,6 +12,7 @@ from importlib import import_module
 
 from shared.azure.documents import Versioned
 from shared.azure.storage import Container, Storage
+from shared.clock import is_recent
 from shared.doctor.verifying.anchors import export_anchors
 from shared.doctor.verifying.documents import STATE, Verification, VerifiedKind, read_verification
 from shared.doctor.verifying.evidence import EvidenceTurn
@@ -64,9 +65,11 @@ def _due(state: Verification | None, days: float, now: datetime) -> Verification
         return Verification(started_at=now)
     if state.ended_at is None:
         return state
-    if now >= state.started_at + timedelta(days=days):
+    if not is_recent(state.started_at, within=timedelta(days=days), now=now):
         return state.begun_again(now)
-    return state if state.looked_at is None or now >= state.looked_at + LOOKED_AGAIN else None
+    if state.looked_at is not None and is_recent(state.looked_at, within=LOOKED_AGAIN, now=now):
+        return None
+    return state
 
 
 async def _verify(services: Services, standing: Versioned[Verification]) -> None:

@@ -239,6 +239,21 @@ async def test_what_is_published_after_a_pass_is_seen_within_an_hour(nights: Nig
     assert await swept(nights) != []
 
 
+async def test_a_clock_that_was_a_year_ahead_ends_no_verifying(nights: Nights) -> None:
+    path = part_paths(nights, 0)[0]
+    whole = nights.storage.blobs[Container.INVENTORY][path].data
+    damage(nights.storage, Container.INVENTORY, path, b"Night", b"Noght")
+    nights.clock.advance(days=365)
+    assert await swept(nights) != []
+    nights.clock.advance(days=-365)
+
+    nights.storage._put(Container.INVENTORY, path, whole)  # noqa: SLF001 - set right
+    assert await swept(nights) == []
+    damage(nights.storage, Container.INVENTORY, part_paths(nights, 1)[0], b"Night", b"Noght")
+    nights.clock.advance(days=30)
+    assert await swept(nights) != []
+
+
 async def test_0_days_verify_nothing(nights: Nights) -> None:
     damage(nights.storage, Container.INVENTORY, part_paths(nights, 1)[0], b"Night", b"Noght")
     await sweep_stored(services_of(nights.storage, nights.clock, VERIFY_DAYS="0"))
@@ -378,6 +393,13 @@ class TestAnchors:
     async def test_a_piece_that_has_just_been_written_waits(self, world: World) -> None:
         world.now -= timedelta(minutes=56)
         assert len(await self.exported(world)) == 2
+
+    async def test_a_clock_that_was_a_year_ahead_keeps_no_piece_from_being_named(self, world: World) -> None:
+        world.now += timedelta(days=365)
+        await self.exported(world)
+        world.now -= timedelta(days=365)
+        await self.finished(world, 3)
+        assert (await self.exported(world)).keys() == world.storage.blobs[Container.EVIDENCE].keys()
 
     async def test_the_doctor_says_how_far_back_they_reach(self, world: World) -> None:
         services = services_of(world.storage, lambda: world.now)  # type: ignore[arg-type]  # a clock
