@@ -1,5 +1,6 @@
 """Deletes what a table does not need any more: replaced files, files nobody committed, and old log files."""
 
+import re
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -9,6 +10,8 @@ from shared.tables.delta.log import CHECKPOINT_EVERY, DeltaLog
 
 ABANDONED: Final = timedelta(days=1)
 """After this time a file that no commit names belongs to nobody."""
+
+_LOG_FILE: Final = re.compile(r"(?P<version>\d{20})\.(?P<kind>json|checkpoint\.parquet)")
 
 
 async def vacuum(storage: Storage, log: DeltaLog, table: DeltaTable, *, now: datetime, keep: timedelta) -> int:
@@ -42,16 +45,11 @@ async def _old_log_files(storage: Storage, log: DeltaLog, table: DeltaTable, bef
     """Return the log files that are older than what is kept, and that a checkpoint stands for."""
     first_kept = table.version - table.version % CHECKPOINT_EVERY
     listed = [one async for one in storage.list_details(Container.TABLES, f"{log.name}/_delta_log/")]
-    checkpoints = sorted(
-        int(name[:20]) for one in listed if (name := one.path.rpartition("/")[2]).endswith(".checkpoint.parquet")
-    )
-    kept_by_time = [
-        int(one.path.rpartition("/")[2][:20]) for one in listed if one.path.endswith(".json") and one.modified >= before
-    ]
+    known = [(one, match) for one in listed if (match := _LOG_FILE.fullmatch(one.path.rpartition("/")[2]))]
+    checkpoints = sorted(int(match["version"]) for _, match in known if match["kind"] != "json")
+    kept_by_time = [int(match["version"]) for one, match in known if match["kind"] == "json" and one.modified >= before]
     oldest_needed = min([*kept_by_time, first_kept])
     base = max((number for number in checkpoints if number <= oldest_needed), default=None)
     if base is None:
         return []
-    return [
-        one.path for one in listed if (name := one.path.rpartition("/")[2])[:20].isdigit() and int(name[:20]) < base
-    ]
+    return [one.path for one, match in known if int(match["version"]) < base]

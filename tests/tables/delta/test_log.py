@@ -181,3 +181,20 @@ async def test_what_was_replaced_is_deleted_after_its_days(
     assert "00000000000000000009.json" not in left
     assert sorted((await log.read(engine)).files) == ["part-12.parquet"]
     assert sorted((await log.read(engine, version=11)).files) == ["part-11.parquet"]
+
+
+async def test_files_with_strange_names_in_a_log_are_passed_over(
+    engine: Engine, log: DeltaLog, memory: MemoryStorage, clock: Clock
+) -> None:
+    strange = {f"things/_delta_log/{name}" for name in ("odd.json", "odd.checkpoint.parquet", f"{0:020d} (copy).json")}
+    for n in range(12):
+        await add(engine, log, n, clock, replace=True)
+    for path in strange:
+        await memory.write(Container.TABLES, path, b"{}", etag=None)
+    clock.advance(days=9)
+
+    await vacuum(memory, log, await log.read(engine), now=clock(), keep=timedelta(days=8))
+
+    left = memory.blobs[Container.TABLES].keys()
+    assert left >= strange
+    assert "things/_delta_log/00000000000000000009.json" not in left
