@@ -5,10 +5,12 @@ import pytest
 from shared.azure.damage import unusable
 from shared.azure.storage import Container
 from shared.doctor.calls import tell_missed_calls
+from shared.doctor.repair import all_repairs
 from shared.doctor.verifying.sweep import sweep_anchors, sweep_stored
 from shared.harvest.plan.run import run_ids
 from shared.harvest.runs.sweep import sweep as sweep_runs
 from shared.harvest.snapshots.inventory import list_inventory
+from shared.opus.evidence.archive import _memories
 from shared.opus.evidence.findings import problems
 from shared.opus.operations.assembly import operations_of
 from shared.opus.operations.sweep import sweep_operations
@@ -16,6 +18,7 @@ from shared.opus.verify import gather_evidence
 from shared.services import Services
 from shared.tables.build.requests import sweep_tables
 from shared.tables.serving.table_info import table_states
+from tests.opus.world import Host, World
 
 NEVER = "20261399T000000Z-graph"
 ID = "0" * 32
@@ -88,4 +91,16 @@ async def test_strange_names_stand_in_the_way_of_nothing(
     assert (await operations_of(services).uncertain()).operations == ()
     seen = await gather_evidence(services.storage, today=services.clock().date())
     assert len(list(problems(seen))) >= len(STRANGE[Container.EVIDENCE]) - 1
+    assert [one async for one in all_repairs(services.storage, services.tables, clock=services.clock)] == []
     assert unusable().keys() >= NAMED
+
+
+@pytest.mark.parametrize("folder", ["date=2026-13-99", "date=2026-11-20 (copy)", "odd"])
+async def test_evidence_is_kept_beside_a_folder_with_a_strange_name(folder: str) -> None:
+    world = World()
+    await world.storage.write(Container.EVIDENCE, f"{folder}/x.json", b"{}", etag=None)
+    for key in ("first", "second"):
+        _memories._values.clear()  # noqa: SLF001 - another process remembers nothing
+        progress = await Host(world, world.mine).submit(key, [key])
+        assert progress.operation.status == "Succeeded"
+    assert f"opus-evidence/{folder}/" in unusable()

@@ -9,10 +9,11 @@ from hashlib import sha256
 from typing import NamedTuple
 
 from shared.azure.bounded_map import bounded_map
+from shared.azure.damage import note_strange
 from shared.azure.storage import Container, Storage
 from shared.errors import DamagedDocument
 from shared.opus.evidence.documents import Declared, Head, Sealed
-from shared.opus.ledger.marks import Marks, operation_id_of
+from shared.opus.ledger.marks import Marks, day_of, operation_id_of
 
 _FOLDER = "date="
 _ID_LENGTH = 32
@@ -83,11 +84,22 @@ def operation_of(piece: Sealed) -> str:
     return piece.order.operation_id if piece.order else piece.operation_id
 
 
+async def evidence_folders(storage: Storage) -> list[str]:
+    """Return the folders of the days that have evidence, the newest first; what is not one is named and passed over."""
+    found = list[str]()
+    async for name in storage.list_folders(Container.EVIDENCE, ""):
+        if name.startswith(_FOLDER) and day_of(name.removeprefix(_FOLDER)):
+            found.append(name)
+        else:
+            note_strange(f"{Container.EVIDENCE}/{name}/")
+    return sorted(found, reverse=True)
+
+
 async def _folders(storage: Storage, head: Head | None) -> list[str]:
     """Return the days to look at, the newest first; an operation that took long ends below an earlier day."""
-    names = sorted([name async for name in storage.list_folders(Container.EVIDENCE, "")], reverse=True)
+    names = await evidence_folders(storage)
     if head is None:
-        return [name for name in names if name.startswith(_FOLDER)]
+        return names
     begun = date.fromisoformat(head.path.removeprefix(_FOLDER)[:10]) - timedelta(days=1)
     return [name for name in names if name >= f"{_FOLDER}{begun.isoformat()}"]
 

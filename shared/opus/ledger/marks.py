@@ -68,7 +68,7 @@ class Marks:
         """Return the days on which operations began that are still kept."""
         found = list[date]()
         async for name in self._storage.list_folders(Container.OPERATIONS, _DATES):
-            if day := _day_of(name):
+            if day := day_of(name):
                 found.append(day)
             else:
                 note_strange(f"{Container.OPERATIONS}/{_DATES}{name}/")
@@ -106,7 +106,8 @@ def is_mark(text: str) -> bool:
         return False
 
 
-def _day_of(name: str) -> date | None:
+def day_of(name: str) -> date | None:
+    """Return the day that a folder is named after; ``None`` where it is named after none."""
     try:
         return date.fromisoformat(name) if _DAY.fullmatch(name) else None
     except ValueError:

@@ -14,7 +14,7 @@ from shared.opus.evidence.archive import CHAINS, Archive, head_path
 from shared.opus.evidence.documents import Declared, Head
 from shared.opus.evidence.findings import EvidenceChain, evidence_chains
 from shared.opus.evidence.gathering import first_day_known, read_pieces
-from shared.opus.evidence.survey import Found, survey
+from shared.opus.evidence.survey import Found, evidence_folders, survey
 
 _LOOKED_AT = 50
 """How many pieces of the newest day are read to learn which callers there are, while the app works."""
@@ -99,10 +99,10 @@ async def _since(storage: Storage, oldest: str) -> list[Found]:
 
 
 async def _newest(storage: Storage) -> list[Found]:
-    folders = [name async for name in storage.list_folders(Container.EVIDENCE, "") if name.startswith("date=")]
+    folders = await evidence_folders(storage)
     if not folders:
         return []
-    paths = [path async for path in storage.list(Container.EVIDENCE, f"{max(folders)}/")]
+    paths = [path async for path in storage.list(Container.EVIDENCE, f"{folders[0]}/")]
     return await _read(storage, paths[:_LOOKED_AT])
 
 

@@ -7,7 +7,7 @@ from datetime import date, datetime
 
 from shared.azure.storage import Container, Storage
 from shared.opus.evidence.gathering import first_day_known
-from shared.opus.ledger.marks import OPEN, operation_id_of
+from shared.opus.ledger.marks import OPEN, Marks, operation_id_of
 
 _DOCUMENT = re.compile(r"operations/([0-9a-f]{32})/(.+)\.json")
 _EVIDENCE = re.compile(r"date=[\d-]{10}/([0-9a-f]{32})(?:-round-\d{3})?\.json")
@@ -56,10 +56,11 @@ async def list_documents(storage: Storage, *, today: date) -> dict[str, KnownDoc
     async for path in storage.list(Container.OPERATIONS, OPEN):
         if (operation := path.removeprefix(OPEN)) in found:
             found[operation].is_open = True
-    async for path in storage.list(Container.OPERATIONS, "dates/"):
-        _, day, mark = path.split("/", 2)
-        if (operation := operation_id_of(mark)) in found:
-            found[operation].day = date.fromisoformat(day)
+    marks = Marks(storage)
+    for day in await marks.days():
+        async for mark in marks.of_day(day):
+            if (operation := operation_id_of(mark)) in found:
+                found[operation].day = day
     return dict(found)
 
 
