@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import Self
 
 from shared.errors import StoredFault
 
@@ -21,8 +22,22 @@ class Misfit:
 
 @dataclass(frozen=True, slots=True)
 class Repair:
-    """What would be set right, in words, and how."""
+    """What would be set right, in words, and how.
+
+    Attributes:
+        is_left: Nothing is set right: what does not fit stays, until a person has done something.
+    """
 
     misfit: Misfit
     words: str
     apply: Callable[[], Awaitable[None]]
+    is_left: bool = False
+
+    @classmethod
+    def leave(cls, misfit: Misfit, why: str) -> Self:
+        """Return the word that a document is named, and left as it is."""
+        return cls(misfit, f"leave it: {why}", _nothing, is_left=True)
+
+
+async def _nothing() -> None:
+    """Leave everything as it is."""

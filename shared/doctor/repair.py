@@ -54,17 +54,18 @@ async def _repaired(*, apply: bool) -> int:
     async with storages_alone(load_storage_settings()) as (storage, tables):
         found, left = await _repair_all(storage, tables, apply=apply)
     done = "were repaired" if apply else "can be repaired with --apply"
-    say(f"{found} problems found; {found - left if apply else found} {done}")
-    return 1 if left else 0
+    say(f"{found} problems found; {found - left} {done}")
+    return 1 if left or (found and not apply) else 0
 
 
 async def _repair_all(storage: Storage, tables: Storage, *, apply: bool) -> tuple[int, int]:
+    """Return how many problems there are, and how many of them a person has to solve."""
     found = left = 0
     async for one in all_repairs(storage, tables, clock=utc_now):
         found += 1
         say(f"{one.misfit.path}: {one.misfit.fault}\n  -> {one.words}")
-        if apply:
-            await one.apply()
-        else:
+        if one.is_left:
             left += 1
+        elif apply:
+            await one.apply()
     return found, left

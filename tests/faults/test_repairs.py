@@ -1,13 +1,18 @@
 """After a restore, what does not fit together is told and set right, by what the snapshots prove (promises 1 and 2)."""
 
+import json
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
+from sandbox.memory_storage import MemoryStorage
 from shared.avepoint.catalog import catalog
-from shared.azure.storage import Container
+from shared.azure.storage import Container, Listed, Storage
+from shared.doctor import repair as repairing
 from shared.harvest.plan import paths
 from shared.harvest.runs.repairing import repairs
 from shared.harvest.snapshots.consistency import misfits_of
@@ -208,3 +213,70 @@ async def test_what_fits_is_left_alone() -> None:
     world, _, _ = await three_nights(WINDOWED, AUDIT)
     assert await fits(world)
     assert await applied(world) == []
+
+
+def renew(world: World, container: Container, path: str) -> None:
+    """A newer version of the app has written a document."""
+    data = world.storage.blobs[container][path].data
+    overwrite(world, container, path, json.dumps({**json.loads(data), "schema": 99}).encode())
+
+
+@pytest.mark.parametrize("which", ["latest", "manifest", "watermark"])
+async def test_what_a_newer_version_has_written_is_named_and_left(which: str) -> None:
+    world, _, (_, _, last) = await three_nights(WINDOWED, AUDIT)
+    container, path = {
+        "latest": (Container.INVENTORY, paths.latest("graph", AUDIT)),
+        "manifest": (Container.INVENTORY, paths.manifest(last, "graph", AUDIT)),
+        "watermark": (Container.HARVEST_STATE, paths.watermark("graph", AUDIT)),
+    }[which]
+    renew(world, container, path)
+    before = {each: dict(world.storage.blobs[each]) for each in (Container.INVENTORY, Container.HARVEST_STATE)}
+
+    done = await applied(world)
+
+    assert done
+    assert all("leave it: Deploy the version of the app that wrote it" in one for one in done)
+    assert {each: dict(world.storage.blobs[each]) for each in before} == before
+
+
+async def test_a_snapshot_in_the_archive_tier_stays_the_latest(monkeypatch: pytest.MonkeyPatch) -> None:
+    world, _, (_, _, last) = await three_nights(APP_LIST, APPS)
+    archived, listed = paths.parts(last, "graph", APPS), MemoryStorage.list_details
+
+    async def details(self: MemoryStorage, container: Container, prefix: str) -> AsyncIterator[Listed]:
+        async for one in listed(self, container, prefix):
+            yield replace(one, archived=one.path.startswith(archived))
+
+    monkeypatch.setattr(MemoryStorage, "list_details", details)
+    (done,) = await applied(world)
+
+    assert f"latest/graph/{APPS}.json: leave it: Rehydrate it" in done
+    assert pointer(world, APPS).run_id == last
+
+
+@pytest.mark.parametrize("which", ["lost", "newer"])
+async def test_the_command_ends_with_1_while_something_does_not_fit(
+    which: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    world, _, _ = await three_nights(APP_LIST, APPS)
+    if which == "lost":
+        lose_pointer(world, "", "")
+    else:
+        renew(world, Container.INVENTORY, paths.latest("graph", APPS))
+
+    @asynccontextmanager
+    async def opened(_: object) -> AsyncIterator[tuple[Storage, Storage]]:
+        yield world.storage, world.storage
+
+    monkeypatch.setattr(repairing, "load_storage_settings", lambda: None)
+    monkeypatch.setattr(repairing, "storages_alone", opened)
+    statuses = [await repairing._repaired(apply=apply) for apply in (False, True, False)]  # noqa: SLF001 - in a loop
+    printed = capsys.readouterr().out
+    if which == "lost":
+        assert statuses == [1, 0, 0]
+        assert "1 problems found; 1 can be repaired with --apply" in printed
+        assert "1 problems found; 1 were repaired" in printed
+    else:
+        assert statuses == [1, 1, 1]
+        assert "1 problems found; 0 can be repaired with --apply" in printed
+        assert "1 problems found; 0 were repaired" in printed

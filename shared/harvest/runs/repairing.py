@@ -8,7 +8,7 @@ from shared.avepoint.catalog import Dataset, catalog
 from shared.azure.misfits import Misfit, Repair
 from shared.azure.storage import Container, Storage
 from shared.clock import rfc3339
-from shared.errors import StoredFault
+from shared.errors import ArchivedDocument, NewerDocument, StoredFault
 from shared.harvest.plan import paths
 from shared.harvest.plan.windows import Window
 from shared.harvest.snapshots.consistency import check_parts, misfits_of, published
@@ -24,7 +24,9 @@ async def repairs(storage: Storage, *, now: datetime) -> AsyncIterator[Repair]:
     """Yield what can be done about everything that does not fit together, dataset by dataset."""
     for dataset in catalog().values():
         for misfit in await misfits_of(storage, dataset, now=now):
-            if misfit.path == paths.latest(dataset.source, dataset.name):
+            if isinstance(misfit.fault, ArchivedDocument | NewerDocument):  # it is whole, and can be read again
+                yield Repair.leave(misfit, misfit.fault.remedy)
+            elif misfit.path == paths.latest(dataset.source, dataset.name):
                 yield await _repair_latest(storage, dataset, misfit, now)
             else:
                 yield await _repair_watermark(storage, dataset, misfit, now)

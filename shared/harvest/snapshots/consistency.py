@@ -5,12 +5,12 @@ from datetime import datetime
 from itertools import groupby
 
 from shared.avepoint.catalog import Dataset
-from shared.azure.damage import unless_unusable
+from shared.azure.damage import note_unusable, unless_unusable
 from shared.azure.misfits import Misfit
 from shared.azure.storage import Storage
 from shared.azure.storage_errors import archived_blob
 from shared.clock import TOLERANCE
-from shared.errors import REPAIR, FutureTime, MissingDocument, StoredFault
+from shared.errors import REPAIR, DamagedDocument, FutureTime, MissingDocument, StoredFault
 from shared.harvest.plan import paths
 from shared.harvest.snapshots.manifest import (
     Latest,
@@ -105,8 +105,11 @@ async def _check_watermark(storage: Storage, dataset: Dataset, newest: Manifest 
 
 async def proven_until(storage: Storage, dataset: Dataset, watermark: Watermark) -> datetime | None:
     """Return until when the snapshot of the run that a watermark names holds everything; ``None`` without it."""
-    reading = read_manifest(storage, watermark.run_id, dataset.source, dataset.name)
-    manifest = await unless_unusable(paths.manifest(watermark.run_id, dataset.source, dataset.name), reading)
+    try:
+        manifest = await read_manifest(storage, watermark.run_id, dataset.source, dataset.name)
+    except DamagedDocument as damaged:
+        note_unusable(paths.manifest(watermark.run_id, dataset.source, dataset.name), damaged)
+        return None
     return covered_until(manifest) if manifest is not None and manifest.published else None
 
 

@@ -54,13 +54,7 @@ async def operation_repairs(
             async for repair in mending.repairs(operation_id, known, thoroughly=is_off or operation_id in newest):
                 yield repair
         except StoredFault as fault:
-            yield Repair(
-                Misfit(path_of(operation_id, "order"), fault), "leave it: nothing proves what it was", _nothing
-            )
-
-
-async def _nothing() -> None:
-    """Leave everything as it is."""
+            yield Repair.leave(Misfit(path_of(operation_id, "order"), fault), "nothing proves what it was")
 
 
 class _Mending:
