@@ -186,3 +186,19 @@ async def test_latest_that_was_moved_back_puts_the_table_behind_it(memory: Memor
     assert f"it holds the run {nights.runs[2]}, and latest names {nights.runs[0]}" in str(one.misfit.fault)
     assert await nights.build() == "finished"
     assert set(nights.table()["_key"]) == {"app1", "app2"}
+
+
+async def test_a_log_that_cannot_be_read_keeps_nothing_else_from_being_set_right(
+    memory: MemoryStorage, clock: Clock
+) -> None:
+    nights, first = await three_nights(memory, clock, APPS)
+    commit = f"inventory_history/_delta_log/{0:020d}.json"
+    memory.blobs[Container.TABLES][commit] = Stored(b"\xff", "damaged")
+    turn_state_back(nights, first)
+
+    history, apps = await repaired(nights)
+
+    assert (history.misfit.path, history.is_left) == ("tables/inventory_history", True)
+    assert history.words.startswith("leave it: Make an older version of it current")
+    assert (apps.misfit.path, apps.is_left) == (path_of(nights), False)
+    assert [one.misfit.path for one in await repaired(nights)] == ["tables/inventory_history"]

@@ -76,8 +76,15 @@ async def table_repairs(storage: Storage, tables: Storage, *, clock: Clock) -> A
         return
     async with open_engine(memory_mb=_MEMORY_MB) as engine:
         accounts = _Tables(storage, tables, engine, clock)
-        growing = [await accounts.look(name) for name in _GROWING]
-        for seen in growing:
+        growing = list[_Seen]()
+        for name in _GROWING:
+            try:
+                growing.append(seen := await accounts.look(name))
+            except UnknownProtocol:
+                continue  # builds name it; it is not this version's to set right
+            except StoredFault as unreadable:
+                yield Repair.leave(Misfit(f"tables/{name}", unreadable), unreadable.remedy)
+                continue
             if told := seen.torn or seen.lost:
                 misfit = Misfit(f"tables/{seen.name}", MissingDocument(told, remedy=REPAIR))
                 yield Repair(misfit, "remove lost files from its log", partial(_leave_out, tables, seen.name, clock))
@@ -182,7 +189,10 @@ async def _set_right(storage: Storage, tables: Storage, dataset: Dataset, clock:
             await leave_out(tables, engine, names.changes_name(dataset.source, dataset.name), clock=clock)
         current = await accounts.look(name)
         changes = await accounts.look(names.changes_name(dataset.source, dataset.name))
-        growing = [await accounts.look(one) for one in _GROWING]
+        growing = list[_Seen]()
+        for one in _GROWING:
+            with suppress(UnknownProtocol, StoredFault):  # it is named beside this one
+                growing.append(await accounts.look(one))
     done = _transaction(dataset, (current, changes, *growing))
     proven = await _proven(storage, dataset)
 
