@@ -11,6 +11,8 @@ from collections.abc import AsyncIterator, Callable
 from datetime import datetime
 from typing import Final
 
+import duckdb
+
 from shared.azure.storage import Container, Storage
 from shared.clock import Clock
 from shared.document import Document
@@ -108,11 +110,19 @@ class DeltaLog:
         """Read a checkpoint, if there is one, and the commits behind it."""
         table = DeltaTable()
         if checkpoint is not None:
-            actions = await read_log_checkpoint(engine, self._storage, self._checkpoint_path(checkpoint))
-            table = table.applied(checkpoint, actions)
+            table = table.applied(checkpoint, await self._checkpoint_actions(engine, self._checkpoint_path(checkpoint)))
         async for number, data in self._commits_after(table.version, version):
             table = self._applied(table, number, data)
         return table
+
+    async def _checkpoint_actions(self, engine: Engine, path: str) -> list[dict[str, object]]:
+        try:
+            return await read_log_checkpoint(engine, self._storage, path)
+        except duckdb.OutOfMemoryException:
+            raise
+        except duckdb.Error as error:
+            text = f"{Container.TABLES}/{path} is not a checkpoint of Delta Lake"
+            raise DamagedDocument(text, remedy=_DAMAGED) from error
 
     def _applied(self, table: DeltaTable, number: int, data: bytes) -> DeltaTable:
         try:

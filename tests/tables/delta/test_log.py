@@ -117,6 +117,19 @@ async def test_a_damaged_commit_is_named(engine: Engine, log: DeltaLog, memory: 
             await log.read(engine)
 
 
+@pytest.mark.parametrize("kept", [0, 8, -20])
+async def test_a_damaged_checkpoint_is_named(
+    engine: Engine, log: DeltaLog, memory: MemoryStorage, clock: Clock, kept: int
+) -> None:
+    for n in range(12):
+        await add(engine, log, n, clock)
+    damaged = "things/_delta_log/00000000000000000010.checkpoint.parquet"
+    whole = memory.blobs[Container.TABLES][damaged].data
+    memory._put(Container.TABLES, damaged, whole[:kept])  # noqa: SLF001 - somebody else has written it
+    with pytest.raises(DamagedDocument, match=damaged):
+        await log.read(engine)
+
+
 async def test_an_old_version_is_read_as_it_was(engine: Engine, log: DeltaLog, clock: Clock) -> None:
     for n in range(22):
         await add(engine, log, n, clock, replace=True)
