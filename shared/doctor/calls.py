@@ -12,10 +12,11 @@ from datetime import date, datetime, timedelta
 from itertools import pairwise
 
 from shared.azure.bounded_map import bounded_map
-from shared.azure.damage import note_strange
+from shared.azure.damage import note_strange, note_unusable
 from shared.azure.per_storage import PerStorage
 from shared.azure.storage import Container, Storage
-from shared.errors import Conflict
+from shared.clock import TOLERANCE
+from shared.errors import Conflict, FutureTime
 from shared.telemetry.events import log_event
 
 CALLS = "calls/"
@@ -27,6 +28,7 @@ CALLED_BY_FLOWS = frozenset(
 CALLS_KEPT = timedelta(days=200)
 GIVEN_UP_AFTER = timedelta(days=30)
 
+_AHEAD = "The clock of its writer was wrong: delete it."
 _FEWEST = 3
 _SHORTEST = timedelta(days=2)
 
@@ -55,6 +57,9 @@ async def tell_missed_calls(storage: Storage, *, now: datetime) -> None:
             note_strange(f"{Container.HARVEST_STATE}/{path}")
             continue
         caller, function, day = mark
+        if day > (now + TOLERANCE).date():
+            note_unusable(f"{Container.HARVEST_STATE}/{path}", FutureTime("its day is in the future", remedy=_AHEAD))
+            continue
         called[caller, function].append(day)
         if day < (now - CALLS_KEPT).date():
             old.append(path)

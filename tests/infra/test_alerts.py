@@ -225,6 +225,13 @@ class TestMissedCalls:
         await tell_missed_calls(storage, now=clock())
         assert fired("missed") == []
 
+    async def test_a_clock_that_was_ahead_lets_nobody_be_missed_in_silence(self, clock: Clock, fired: Fired) -> None:
+        storage = MemoryStorage(clock)
+        await self.called(storage, clock, range(10, 2, -1))
+        await self.called(storage, clock, range(-365, -364))
+        await tell_missed_calls(storage, now=clock())
+        assert fired("missed") == ["destroy_records by key"]
+
     async def test_marks_end(self, clock: Clock) -> None:
         storage = MemoryStorage(clock)
         await self.called(storage, clock, range(202, 199, -1))
