@@ -41,8 +41,13 @@ def snapshot_of(manifest_path: str) -> SnapshotName | None:
 
 def is_companion(path: str) -> bool:
     """Whether a path below ``MANIFESTS`` is that of a list beside a manifest."""
+    return snapshot_beside(path) is not None
+
+
+def snapshot_beside(path: str) -> SnapshotName | None:
+    """Return the snapshot whose list beside the manifest has this path, or ``None`` where it is not such a list."""
     suffix = next((one for one in _COMPANIONS if path.endswith(one)), None)
-    return suffix is not None and snapshot_of(f"{path.removesuffix(suffix)}.json") is not None
+    return snapshot_of(f"{path.removesuffix(suffix)}.json") if suffix else None
 
 
 def run_id(source: Source, started: datetime, *, suffix: str = "") -> str:

@@ -21,7 +21,7 @@ from shared.harvest.snapshots.manifest import read_latest, read_manifest
 _EVERY: Final = timedelta(days=1)
 _LOOKED: Final = "expired.json"
 _WITHOUT_PARTS: Final = timedelta(days=30)
-"""How long the manifest of a run that has no part at all says why."""
+"""How long the manifest of a run that has no part at all says why, and lists wait for their manifest."""
 
 
 class LastLook(StoredDocument):
@@ -43,7 +43,7 @@ async def delete_expired(storage: Storage, *, now: datetime) -> None:
     if not is_due:
         return
     listed = [path async for path in storage.list(Container.INVENTORY, paths.MANIFESTS)]
-    names = sorted(name for path in listed if (name := paths.snapshot_of(path)) is not None)
+    names = sorted({name for path in listed if (name := paths.snapshot_of(path) or paths.snapshot_beside(path))})
     for (source, dataset), of_dataset in groupby(names, key=itemgetter(0, 1)):
         await unless_unusable(paths.latest(source, dataset), _delete_of_dataset(storage, list(of_dataset), now))
 
@@ -58,6 +58,8 @@ async def _delete_of_dataset(storage: Storage, names: Iterable[SnapshotName], no
         async for _ in storage.list(Container.INVENTORY, paths.parts(name.run, name.source, name.dataset)):
             return
         manifest = await read_manifest(storage, name.run, name.source, name.dataset)
-        if manifest is not None and (manifest.parts or manifest.started_at < now - _WITHOUT_PARTS):
+        had_parts = manifest is not None and bool(manifest.parts)
+        started_at = manifest.started_at if manifest else paths.started_at(name.run)  # a restore may have lost it
+        if had_parts or started_at < now - _WITHOUT_PARTS:
             for path_of in (paths.asked_parents_path, paths.odd_items, paths.manifest):
                 await storage.delete(Container.INVENTORY, path_of(name.run, name.source, name.dataset))

@@ -6,6 +6,7 @@ import pytest
 
 from sandbox.memory_storage import MemoryStorage
 from shared.azure.storage import Container
+from shared.harvest.plan import paths
 from shared.harvest.runs.expiring import delete_expired
 from tests.conftest import Clock
 from tests.tables.nights import Nights
@@ -65,4 +66,22 @@ async def test_a_pointer_that_cannot_be_read_keeps_its_dataset(nights: Nights, c
     await nights.storage.write(Container.INVENTORY, "latest/elements/v3-um-user.json", b"{", etag=pointer.etag)
     expire(nights, 0)
     await delete_expired(nights.storage, now=clock())
+    assert left(nights) == [0, 1, 2, 3]
+
+
+async def test_lists_whose_manifest_was_lost_go_with_the_lines(nights: Nights) -> None:
+    begun = paths.started_at(nights.runs[0])
+    await nights.storage.delete(Container.INVENTORY, paths.manifest(nights.runs[0], "elements", "v3-um-user"))
+    await delete_expired(nights.storage, now=begun + timedelta(days=31))
+    assert left(nights) == [0, 1, 2, 3]
+    expire(nights, 0)
+    await delete_expired(nights.storage, now=begun + timedelta(days=32))
+    assert left(nights) == [1, 2, 3]
+
+
+async def test_lists_whose_manifest_may_still_be_written_stay(nights: Nights) -> None:
+    begun = paths.started_at(nights.runs[0])
+    await nights.storage.delete(Container.INVENTORY, paths.manifest(nights.runs[0], "elements", "v3-um-user"))
+    expire(nights, 0)
+    await delete_expired(nights.storage, now=begun + timedelta(days=29))
     assert left(nights) == [0, 1, 2, 3]
