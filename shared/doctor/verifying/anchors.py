@@ -55,6 +55,8 @@ async def export_anchors(evidence: Storage, kept: Storage, *, now: datetime, tim
     state, etag = (stored.value, stored.etag) if stored else (AnchorExport(looked_at=now), None)
     if stored and is_recent(state.looked_at, within=EXPORTED_EVERY, now=now):
         return 0
+    if not [name async for name in kept.list_folders(Container.TABLES, ANCHORS)]:  # as after the container was lost
+        state = state.model_copy(update={"trail": Trail()})
     count = 0
     while blobs := await next_blobs(state.trail, _settled(evidence, now), _AT_ONCE):
         lines = await bounded_map(partial(_line, evidence), blobs)

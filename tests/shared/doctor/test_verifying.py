@@ -383,6 +383,12 @@ class TestAnchors:
         pieces = world.storage.blobs[Container.EVIDENCE]
         assert anchor == {path: frozenset({sha256(one.data).hexdigest()}) for path, one in pieces.items()}
 
+    async def test_pieces_are_named_again_once_the_list_is_lost(self, world: World) -> None:
+        await self.exported(world)
+        world.storage.blobs[Container.TABLES].clear()
+        world.now += timedelta(hours=1)
+        assert (await self.exported(world)).keys() == world.storage.blobs[Container.EVIDENCE].keys()
+
     async def test_they_prove_what_was_deleted_and_declared(self, world: World) -> None:
         anchor = await self.exported(world)
         path = min(world.storage.blobs[Container.EVIDENCE])
