@@ -56,6 +56,7 @@ STRANGE = {
         "open/odd",
         "keys/odd",
         "operations/odd/x.json",
+        "chains/odd.json",
         "odd",
     ],
     Container.EVIDENCE: ["date=2026-13-99/x.json", "date=2026-11-20/odd.json", "odd"],
@@ -65,6 +66,7 @@ NAMED = {
     "harvest-state/calls/key/submit_records/2026-13-99",
     "opus-operations/dates/2026-13-99/",
     "opus-operations/uncertain/odd",
+    "opus-operations/chains/odd.json",
     f"opus-operations/uncertain/20261399T000000.000000-{ID}",
 }
 

@@ -1,11 +1,13 @@
 """Reads pieces of evidence, and what there is to compare them with."""
 
-from collections.abc import Iterable, Mapping, Sequence
+import re
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from functools import partial
 
 from shared.azure.bounded_map import bounded_map
+from shared.azure.damage import note_strange
 from shared.azure.documents import read_document
 from shared.azure.storage import Container, Storage
 from shared.opus.evidence.archive import CHAINS, head_path
@@ -15,6 +17,8 @@ from shared.opus.evidence.survey import Found, operation_of, read_piece
 from shared.opus.ledger.documents import Opening, Order
 from shared.opus.ledger.store import OperationStore
 
+_HEAD = re.compile(rf"{CHAINS}[0-9a-f]{{32}}\.json")
+
 WRITTEN_WITHIN = timedelta(hours=1)
 """How long the last piece of a chain may be missing: the sweep wakes an operation whose writer was stopped."""
 
@@ -22,9 +26,18 @@ LEDGER_KEPT = timedelta(days=29)
 """How long the ledger is sure to know its operations; it forgets them after 30 days."""
 
 
+async def head_paths(storage: Storage) -> AsyncIterator[str]:
+    """Yield where heads of chains lie; what is named otherwise is named and passed over."""
+    async for path in storage.list(Container.OPERATIONS, CHAINS):
+        if _HEAD.fullmatch(path):
+            yield path
+        else:
+            note_strange(f"{Container.OPERATIONS}/{path}")
+
+
 async def read_heads(storage: Storage) -> list[Head]:
     """Return the heads of all chains."""
-    paths = [path async for path in storage.list(Container.OPERATIONS, CHAINS)]
+    paths = [path async for path in head_paths(storage)]
     read = [await read_document(storage, Container.OPERATIONS, path, Head) for path in paths]
     return [stored.value for stored in read if stored]
 

@@ -3,19 +3,20 @@
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import partial
-from itertools import pairwise
+from itertools import batched, pairwise
 
 from shared.azure.damage import unless_unusable
 from shared.azure.documents import read_document
 from shared.azure.misfits import Misfit, Repair
 from shared.azure.storage import Container, Storage
-from shared.errors import REPAIR, MissingDocument
-from shared.opus.evidence.archive import CHAINS, Archive, head_path
+from shared.errors import REPAIR, DamagedDocument, MissingDocument, StoredFault
+from shared.opus.evidence.archive import Archive, head_path
 from shared.opus.evidence.documents import Declared, Head
 from shared.opus.evidence.findings import EvidenceChain, evidence_chains
-from shared.opus.evidence.gathering import first_day_known, read_pieces
+from shared.opus.evidence.gathering import first_day_known, head_paths, read_pieces
 from shared.opus.evidence.survey import Found, evidence_folders, survey
 
+_AT_ONCE = 500
 _LOOKED_AT = 50
 """How many pieces of the newest day are read to learn which callers there are, while the app works."""
 
@@ -24,13 +25,20 @@ async def chain_repairs(storage: Storage, archive: Archive, *, now: datetime, is
     """Yield what each chain has to declare.
 
     Args:
-        is_off: Every piece of the last weeks is read; otherwise only the ends of the chains.
+        is_off: Every piece is read, so that chains without a head are known; otherwise only the ends of the chains.
     """
     oldest = first_day_known(now.date())
+    quiet = await _callers(storage, before=oldest) if is_off else frozenset[str]()
+    async for path, fault in _unusable_heads(storage):
+        if isinstance(fault, DamagedDocument):
+            words = "delete it: the pieces of its chain say what it was"
+            yield Repair(Misfit(path, fault), words, partial(storage.delete, Container.OPERATIONS, path))
+        else:
+            yield Repair.leave(Misfit(path, fault), fault.remedy)
     told_before: dict[str, str] = {}
     while faults := {
         caller: (told, breaks)
-        for caller, told, breaks in await _undeclared(storage, oldest, is_off=is_off)
+        for caller, told, breaks in await _undeclared(storage, oldest, quiet, is_off=is_off)
         if told_before.get(caller) != told  # a piece that was written just now may show another break
     }:
         for caller, (told, breaks) in faults.items():
@@ -40,13 +48,18 @@ async def chain_repairs(storage: Storage, archive: Archive, *, now: datetime, is
             yield Repair(misfit, "declare it once, in a separate piece of evidence", apply)
 
 
-async def _undeclared(storage: Storage, oldest: str, *, is_off: bool) -> list[tuple[str, str, list[Declared]]]:
+async def _undeclared(
+    storage: Storage, oldest: str, quiet: frozenset[str], *, is_off: bool
+) -> list[tuple[str, str, list[Declared]]]:
     """Return the callers whose chain has something to declare, what that is, and what only a look at all shows."""
     heads = await _heads(storage)
     found = await _since(storage, oldest) if is_off else await _newest(storage)
     chains = {chain.caller: chain for chain in evidence_chains(found)}
+    unusable = {path async for path, _ in _unusable_heads(storage)}
     undeclared = []
-    for caller in sorted(chains.keys() | heads.keys()):
+    for caller in sorted(chains.keys() | heads.keys() | quiet):
+        if head_path(caller) in unusable:
+            continue
         breaks = [*_forks_and_gaps(chains[caller], oldest)] if is_off and caller in chains else []
         if told := await _told(storage, caller, heads.get(caller), breaks):
             undeclared.append((caller, told, breaks))
@@ -89,9 +102,29 @@ def _forks_and_gaps(chain: EvidenceChain, oldest: str) -> Iterator[Declared]:
 
 
 async def _heads(storage: Storage) -> Mapping[str, Head]:
-    paths = [path async for path in storage.list(Container.OPERATIONS, CHAINS)]
+    paths = [path async for path in head_paths(storage)]
     reading = [await unless_unusable(path, read_document(storage, Container.OPERATIONS, path, Head)) for path in paths]
     return {stored.value.link.caller: stored.value for stored in reading if stored}
+
+
+async def _unusable_heads(storage: Storage) -> AsyncIterator[tuple[str, StoredFault]]:
+    async for path in head_paths(storage):
+        try:
+            await read_document(storage, Container.OPERATIONS, path, Head)
+        except StoredFault as fault:
+            yield path, fault
+
+
+async def _callers(storage: Storage, *, before: str) -> frozenset[str]:
+    """Return whose evidence is older than the last weeks: what is left of a chain whose head is lost."""
+    paths = [path async for path in storage.list(Container.EVIDENCE, "date=") if path < before]
+    return frozenset(
+        {
+            one.piece.chain.caller
+            for some in batched(paths, _AT_ONCE, strict=False)
+            for one in await _read(storage, some)
+        }
+    )
 
 
 async def _since(storage: Storage, oldest: str) -> list[Found]:

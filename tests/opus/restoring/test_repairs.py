@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Collection, Iterator
+from datetime import timedelta
 
 import pytest
 
@@ -177,6 +178,43 @@ async def test_a_chain_with_a_hole_and_a_fork_declares_both_once() -> None:
     assert len(operations) == 1
     assert await world.problems() == []
     assert await found(world) == []
+
+
+async def test_the_head_of_a_chain_that_was_quiet_for_months_is_written_again() -> None:
+    world = await history()
+    world.now += timedelta(days=90)
+    world.storage.blobs[Container.OPERATIONS].clear()
+    assert len(await world.problems()) == 1
+
+    (one,) = await found(world)
+
+    assert "has pieces and no head" in str(one.misfit.fault)
+    assert await world.problems() == []
+    assert await found(world) == []
+
+
+@pytest.mark.parametrize("content", [b"{", b'{"schema": 99}'], ids=["damaged", "newer"])
+async def test_a_head_that_cannot_be_read_keeps_nothing_else_from_being_set_right(content: bytes) -> None:
+    world = await history()
+    (head,) = [path for path in world.storage.blobs[Container.OPERATIONS] if path.startswith("chains/")]
+    world.storage._put(Container.OPERATIONS, head, content)  # noqa: SLF001 - somebody else has written it
+    order = next(path for path in world.storage.blobs[Container.OPERATIONS] if path.endswith("/order.json"))
+    del world.storage.blobs[Container.OPERATIONS][order]
+    world.now += 3 * SETTLE
+    told = [one.misfit.path for one in await found(world, is_off=False, apply=False)]
+    assert {head, order} <= {*told}
+
+    chain, *others = await found(world)
+
+    assert (chain.misfit.path, chain.is_left) == (head, content != b"{")
+    assert order in [one.misfit.path for one in others]
+    if content == b"{":
+        assert await found(world) == []
+        assert await world.problems() == []
+        await served(world)
+    else:
+        assert world.storage.blobs[Container.OPERATIONS][head].data == content
+        assert len(await found(world)) == 1
 
 
 async def test_a_forged_piece_is_not_excused() -> None:
