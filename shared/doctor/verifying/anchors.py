@@ -74,7 +74,12 @@ async def export_anchors(evidence: Storage, kept: Storage, *, now: datetime, tim
 
 
 async def reach_of_anchors(evidence: Storage, kept: Storage) -> AnchorReach:
-    """Return how far back the export reaches."""
+    """Return how far back the export reaches.
+
+    Raises:
+        StoredFault: It does not go on, because how far it is cannot be read.
+    """
+    await read_document(evidence, Container.OPERATIONS, _STATE, AnchorExport)
     days = [name async for name in kept.list_folders(Container.TABLES, ANCHORS)]
     begun = [name async for name in evidence.list_folders(Container.EVIDENCE, "") if name.startswith("date=")]
     ends = (min(days, default=None), max(days, default=None), min(begun, default=None), max(begun, default=None))

@@ -416,6 +416,9 @@ class TestAnchors:
         await self.exported(world)
         (told,) = await answered(probe)
         assert (told.status, "are kept since 2026-11-23" in told.message) == ("ok", True)
+        world.storage._put(Container.OPERATIONS, "anchors.json", b"{")  # noqa: SLF001 - somebody else has written it
+        (told,) = await answered(probe)
+        assert (told.status, "opus-operations/anchors.json" in told.message, bool(told.remedy)) == ("error", True, True)
 
     async def test_the_doctor_says_that_newer_evidence_is_not_kept(self, world: World) -> None:
         """The sweep could keep hashes once, and cannot any more."""
