@@ -39,23 +39,6 @@ class TestConditionalWrites:
         second = await storage.write(STATE, "a", b"two", etag=first)
         assert await storage.write(STATE, "a", b"two", etag=first) == second
 
-    @pytest.mark.parametrize("code", ["BlobImmutableDueToPolicy", "ContainerBeingDeleted"])
-    async def test_what_is_refused_for_another_reason_was_changed_by_nobody(
-        self, storage: Storage, monkeypatch: pytest.MonkeyPatch, code: str
-    ) -> None:
-        """Azure answers 409, too, and who takes it for another writer reads and writes again without end."""
-        etag = await storage.write(STATE, "a", b"one", etag=None)
-
-        async def refuse(*_: object, **__: object) -> None:
-            raise ResourceExistsError(code)
-
-        monkeypatch.setattr(BlobClient, "upload_blob", refuse)
-        for path, known in (("a", etag), ("b", None)):
-            with pytest.raises(StorageUnavailable, match=f"for {path}"):
-                await storage.write(STATE, path, b"two", etag=known)
-        with pytest.raises(Conflict):
-            await storage.write(STATE, "a", b"two", etag="0x0")
-
 
 async def content(storage: Storage, path: str) -> bytes | None:
     stored = await storage.read(STATE, path)
@@ -120,3 +103,21 @@ async def test_folders_of_a_hierarchical_namespace_are_no_blobs(storage: Storage
     await storage.write(Container.TABLES, "t/f/a", b"1", etag=None)
     assert [path async for path in storage.list(Container.TABLES, "t/")] == ["t/f/a"]
     assert [(one.path, one.size) async for one in storage.list_details(Container.TABLES, "t/")] == [("t/f/a", 1)]
+
+
+@pytest.mark.parametrize("code", ["BlobImmutableDueToPolicy", "ContainerBeingDeleted"])
+async def test_what_is_refused_for_another_reason_was_changed_by_nobody(
+    storage: Storage, monkeypatch: pytest.MonkeyPatch, code: str
+) -> None:
+    """Azure answers 409, too, and who takes it for another writer reads and writes again without end."""
+    etag = await storage.write(STATE, "a", b"one", etag=None)
+
+    async def refuse(*_: object, **__: object) -> None:
+        raise ResourceExistsError(code)
+
+    monkeypatch.setattr(BlobClient, "upload_blob", refuse)
+    for path, known in (("a", etag), ("b", None)):
+        with pytest.raises(StorageUnavailable, match=f"for {path}"):
+            await storage.write(STATE, path, b"two", etag=known)
+    with pytest.raises(Conflict):
+        await storage.write(STATE, "a", b"two", etag="0x0")
