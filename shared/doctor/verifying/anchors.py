@@ -18,6 +18,7 @@ from shared.clock import is_recent
 from shared.doctor.verifying.snapshots import TimeLeft
 from shared.doctor.verifying.trail import Trail, next_blobs
 from shared.document import StoredDocument
+from shared.opus.evidence.survey import evidence_folders
 
 ANCHORS = "_opus_anchors/"
 EXPORTED_EVERY = timedelta(hours=1)
@@ -81,7 +82,7 @@ async def reach_of_anchors(evidence: Storage, kept: Storage) -> AnchorReach:
     """
     await read_document(evidence, Container.OPERATIONS, _STATE, AnchorExport)
     days = [name async for name in kept.list_folders(Container.TABLES, ANCHORS)]
-    begun = [name async for name in evidence.list_folders(Container.EVIDENCE, "") if name.startswith("date=")]
+    begun = await evidence_folders(evidence)
     ends = (min(days, default=None), max(days, default=None), min(begun, default=None), max(begun, default=None))
     return AnchorReach(*(name.removeprefix("date=") if name else None for name in ends))
 

@@ -7,6 +7,7 @@ from datetime import date, datetime
 
 from shared.azure.storage import Container, Storage
 from shared.opus.evidence.gathering import first_day_known
+from shared.opus.evidence.survey import evidence_folders
 from shared.opus.ledger.marks import OPEN, Marks, operation_id_of
 
 _DOCUMENT = re.compile(r"operations/([0-9a-f]{32})/(.+)\.json")
@@ -65,7 +66,7 @@ async def list_documents(storage: Storage, *, today: date) -> dict[str, KnownDoc
 
 
 async def _add_evidence(storage: Storage, found: defaultdict[str, KnownDocuments], oldest: str) -> None:
-    for folder in [name async for name in storage.list_folders(Container.EVIDENCE, "") if name >= oldest]:
+    for folder in [name for name in await evidence_folders(storage) if name >= oldest]:
         async for listed in storage.list_details(Container.EVIDENCE, f"{folder}/"):
             if match := _EVIDENCE.fullmatch(listed.path):
                 found[match[1]].evidence.append(listed.path)

@@ -433,6 +433,14 @@ class TestAnchors:
         await self.exported(world)
         assert [one.status for one in await answered(probe)] == ["ok"]
 
+    async def test_a_folder_with_a_strange_name_is_no_newer_evidence(self, world: World) -> None:
+        await self.exported(world)
+        copied = f"date={world.now.date().isoformat()} (copy)/a.json"
+        world.storage._put(Container.EVIDENCE, copied, b"{}")  # noqa: SLF001 - somebody else has written it
+        world.now += timedelta(days=3)
+        _, probe = verification_probes(services_of(world.storage, lambda: world.now))  # type: ignore[arg-type]  # a clock
+        assert [one.status for one in await answered(probe)] == ["ok"]
+
 
 STAMPS = st.integers(0, 5).map(lambda second: datetime(2026, 1, 1, 0, 0, second, tzinfo=UTC))
 
