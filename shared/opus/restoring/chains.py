@@ -5,7 +5,7 @@ from datetime import datetime
 from functools import partial
 from itertools import batched, pairwise
 
-from shared.azure.damage import unless_unusable
+from shared.azure.damage import note_unusable
 from shared.azure.documents import read_document
 from shared.azure.misfits import Misfit, Repair
 from shared.azure.storage import Container, Storage
@@ -29,7 +29,7 @@ async def chain_repairs(storage: Storage, archive: Archive, *, now: datetime, is
     """
     oldest = first_day_known(now.date())
     quiet = await _callers(storage, before=oldest) if is_off else frozenset[str]()
-    async for path, fault in _unusable_heads(storage):
+    for path, fault in (await _heads(storage))[1].items():
         if isinstance(fault, DamagedDocument):
             words = "delete it: the pieces of its chain say what it was"
             yield Repair(Misfit(path, fault), words, partial(storage.delete, Container.OPERATIONS, path))
@@ -52,10 +52,9 @@ async def _undeclared(
     storage: Storage, oldest: str, quiet: frozenset[str], *, is_off: bool
 ) -> list[tuple[str, str, list[Declared]]]:
     """Return the callers whose chain has something to declare, what that is, and what only a look at all shows."""
-    heads = await _heads(storage)
+    heads, unusable = await _heads(storage)
     found = await _since(storage, oldest) if is_off else await _newest(storage)
     chains = {chain.caller: chain for chain in evidence_chains(found)}
-    unusable = {path async for path, _ in _unusable_heads(storage)}
     undeclared = []
     for caller in sorted(chains.keys() | heads.keys() | quiet):
         if head_path(caller) in unusable:
@@ -101,18 +100,19 @@ def _forks_and_gaps(chain: EvidenceChain, oldest: str) -> Iterator[Declared]:
             yield Declared(kind="fork", path=other.path, sequence=number, through=number)
 
 
-async def _heads(storage: Storage) -> Mapping[str, Head]:
-    paths = [path async for path in head_paths(storage)]
-    reading = [await unless_unusable(path, read_document(storage, Container.OPERATIONS, path, Head)) for path in paths]
-    return {stored.value.link.caller: stored.value for stored in reading if stored}
-
-
-async def _unusable_heads(storage: Storage) -> AsyncIterator[tuple[str, StoredFault]]:
-    async for path in head_paths(storage):
+async def _heads(storage: Storage) -> tuple[Mapping[str, Head], Mapping[str, StoredFault]]:
+    """Return the heads by their callers, and what is wrong with the others by their paths."""
+    heads, faults = dict[str, Head](), dict[str, StoredFault]()
+    for path in [path async for path in head_paths(storage)]:
         try:
-            await read_document(storage, Container.OPERATIONS, path, Head)
+            stored = await read_document(storage, Container.OPERATIONS, path, Head)
         except StoredFault as fault:
-            yield path, fault
+            note_unusable(path, fault)
+            faults[path] = fault
+            continue
+        if stored:
+            heads[stored.value.link.caller] = stored.value
+    return heads, faults
 
 
 async def _callers(storage: Storage, *, before: str) -> frozenset[str]:
