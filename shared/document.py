@@ -12,6 +12,11 @@ _LAST_YEAR = 9998
 """After this year, adding a duration may leave the calendar."""
 
 
+def storable(text: str) -> bool:
+    """Return whether ``text`` can be written as UTF-8: lone surrogates, which JSON can name, cannot."""
+    return text.isascii() or not any("\ud800" <= sign <= "\udfff" for sign in text)
+
+
 class Document(BaseModel):
     """An immutable value with camelCase names in JSON and snake_case names in Python.
 

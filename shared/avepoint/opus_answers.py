@@ -14,6 +14,7 @@ from math import isfinite
 from typing import NoReturn
 
 from shared.avepoint.request import Response
+from shared.document import storable
 from shared.errors import BadResponse
 from shared.telemetry.redaction import bounded, excerpt
 
@@ -123,7 +124,7 @@ def read_due(answer: Response, form: AnswerForm) -> DuePage:
     if not isinstance(items, list):
         _refuse("has queriedItems that are not a list", answer)
     _require(index, (str, int), "start index", answer)
-    if not _is_text(index):
+    if not storable(str(index)):
         _refuse("has a start index that holds half of a character", answer)
     records = tuple(_record(place, item, answer) for place, item in enumerate(items))
     goes_on = bool(records) and index is not None and str(index).strip() != ""
@@ -251,7 +252,7 @@ def _record(place: int, item: object, answer: Response) -> Mapping[str, object]:
     key = record.get("rowKey")
     if isinstance(key, bool) or not isinstance(key, str | int) or not str(key).strip():
         _refuse(f"has queriedItems[{place}] without a row key", answer)
-    if not _is_text(key):
+    if not storable(str(key)):
         _refuse(f"has queriedItems[{place}] with a row key that holds half of a character", answer)
     return record | {"rowKey": str(key)}
 
@@ -259,11 +260,6 @@ def _record(place: int, item: object, answer: Response) -> Mapping[str, object]:
 def _require(value: object, kinds: tuple[type, ...], name: str, answer: Response) -> None:
     if value is not None and (isinstance(value, bool) or not isinstance(value, kinds)):
         _refuse(f"has a {name} of another type than documented", answer)
-
-
-def _is_text(value: object) -> bool:
-    """Whether a value can be sent: JSON can name halves of characters, and no request can carry one."""
-    return not any("\ud800" <= character <= "\udfff" for character in str(value))
 
 
 def _require_empty(answer: Response) -> None:

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Final
 
+from shared.document import storable
 from shared.errors import InvalidInput
 from shared.tables.engine.connection import literal, quoted_path
 from shared.tables.schema.columns import LINE_HASH, RUN_ID
 from shared.tables.values.scalars import key_part
-from shared.tables.values.text import json_text, read_json, storable
+from shared.tables.values.text import json_text, read_json
 
 SHORTEST: Final = 3
 """Characters: a shorter text stands nearly everywhere."""

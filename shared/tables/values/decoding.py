@@ -10,9 +10,10 @@ from typing import Annotated, Any, Final
 
 import msgspec
 
+from shared.document import storable
 from shared.tables.schema.columns import PARENT, ColumnType, TableSchema
 from shared.tables.values.lines import first_parent, read_line
-from shared.tables.values.text import OutOfRange, number, storable
+from shared.tables.values.text import OutOfRange, number
 
 _LONG = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 _STRICT: Final[Mapping[ColumnType, tuple[object, type]]] = {

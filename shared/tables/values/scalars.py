@@ -5,9 +5,10 @@ from collections.abc import Callable, Mapping, Sequence
 from hashlib import blake2b
 from typing import Final
 
+from shared.document import storable
 from shared.tables.schema.columns import ColumnType
 from shared.tables.schema.findings import FindingKind
-from shared.tables.values.text import OutOfRange, json_text, storable
+from shared.tables.values.text import OutOfRange, json_text
 from shared.tables.values.times import NO_TEXT, NO_TIME, parse_time
 
 MISFIT: Final = object()

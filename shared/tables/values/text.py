@@ -49,11 +49,6 @@ read_json_at: Final = _DECODER.raw_decode
 """Reads the JSON value that begins at a place of a text."""
 
 
-def storable(text: str) -> bool:
-    """Return whether ``text`` can be written as UTF-8: lone surrogates cannot."""
-    return text.isascii() or not any("\ud800" <= sign <= "\udfff" for sign in text)
-
-
 def _plain(value: object) -> object:
     """Return the value with each number in its one form; what is nested too deeply stays as it is."""
     try:

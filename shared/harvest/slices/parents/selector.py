@@ -10,6 +10,7 @@ import msgspec
 
 from shared.avepoint.catalog import Parent, Value
 from shared.avepoint.splitting import read_item
+from shared.document import storable
 from shared.harvest.snapshots.sorted_hashes import HashRuns, SortedHashes
 
 NO_VALUE = frozenset({"", "N/A"})
@@ -118,7 +119,7 @@ def _dig(found: object, steps: Sequence[str]) -> Iterator[object]:
 def _is_usable(value: object) -> TypeIs[Value]:
     """Whether a value can be sent and stored: half an emoji and a number beyond 64 bits cannot."""
     if isinstance(value, str):
-        return value not in NO_VALUE and not any("\ud800" <= letter <= "\udfff" for letter in value)
+        return value not in NO_VALUE and storable(value)
     return isinstance(value, int) and not isinstance(value, bool) and -(2**63) <= value < 2**64
 
 
