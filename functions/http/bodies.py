@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from codecs import BOM_UTF8
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from email.message import Message
@@ -32,7 +33,6 @@ _LONGEST_NUMBER = 308
 """Digits: no longer number fits a double."""
 
 _SEVERAL_CALLS = "Send them in several calls."
-_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _OTHER_MARKS = {
     b"\xff\xfe\x00\x00": "UTF-32",
     b"\x00\x00\xfe\xff": "UTF-32",
@@ -83,7 +83,7 @@ def _content(req: func.HttpRequest) -> bytes:
         raise InvalidInput(f"the body is encoded as {encoding}", target="body", remedy="Send it as plain UTF-8.")
     if not body.strip():
         raise InvalidInput("the body is empty", target="body", remedy="Send JSON, with its Content-Length.")
-    return body.removeprefix(_BYTE_ORDER_MARK)
+    return body.removeprefix(BOM_UTF8)
 
 
 def _foreign_encoding(req: func.HttpRequest, body: bytes) -> str | None:

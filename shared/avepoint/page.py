@@ -5,6 +5,7 @@ answer that says that it failed, a list that is missing or ``null``, an object w
 """
 
 import json
+from codecs import BOM_UTF8
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -23,7 +24,6 @@ VALUES_CEILING = 4_000_000
 """The most commas in one page: the largest documented page has some 100,000, and each value costs memory."""
 
 _OBJECT = ord("{")
-_BOM = b"\xef\xbb\xbf"
 _NO_LINKS = frozenset({"", "n/a", "null", "false"})
 _HARMLESS = ("message", "requestId", "timestamp", "traceId", "pageIndex", "pageSize", "@odata.context")
 """What documented answers have beside their lists, and what never tells of a failure."""
@@ -88,7 +88,7 @@ def read_page(dataset: Dataset, body: bytes, *, parent: bytes = b"") -> Page:
         BadResponse: It has no envelope, or says itself that it failed.
         UpstreamFailed: It says that the service failed in a way that may pass.
     """
-    body = body.removeprefix(_BOM)
+    body = body.removeprefix(BOM_UTF8)
     if len(body) > VALUES_CEILING and body.count(b",") > VALUES_CEILING:  # to count takes as long as to decode
         raise BadResponse(f"{dataset.name}: a page has more than {VALUES_CEILING} values")
     try:

@@ -2,6 +2,7 @@
 
 import logging
 import uuid
+from codecs import BOM_UTF8
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -238,7 +239,7 @@ def _log_response(request: Request, response: Response) -> None:
 
 def _is_markup(body: bytes) -> bool:
     """Whether an answer is a page for people: no JSON begins with ``<``."""
-    return body[:64].removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"<")
+    return body[:64].removeprefix(BOM_UTF8).lstrip().startswith(b"<")
 
 
 def _error(context: _CallContext, received: _Received) -> AppError:
