@@ -112,9 +112,8 @@ async def change_events(
         NotReady: What is looked at never has changes.
     """
     datasets = watched.datasets()
-    specs = [spec_of(dataset) for dataset in datasets]
-    if not any(spec.tells_changes for spec in specs):
-        check_tells_changes(specs[0])
+    if not any(spec_of(dataset).tells_changes for dataset in datasets):
+        check_tells_changes(spec_of(datasets[0]))
     tables = [one for one in await bounded_map(partial(_table, services), datasets) if one]
     if positions is None:
         return Events([], Positions(services.clock(), {_name(one.dataset): one.run_id for one in tables}))
