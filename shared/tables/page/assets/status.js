@@ -115,6 +115,11 @@
     return make("div", null, search || file || more ? tools : null, make("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": caption }, grid));
   }
 
+  // A table of the first page of a list, or a sentence where the list is empty.
+  function listed(caption, columns, list, empty, options = {}) {
+    return list.value.length || list.nextLink ? table(caption, columns, list.value, { ...options, more: list.nextLink }) : make("p", null, empty);
+  }
+
   // Rows without a value come last, in whatever order.
   function compare(one, other, sign) {
     const [first, second] = [one ?? "", other ?? ""];
@@ -207,20 +212,19 @@
       make("h3", null, "Changes of the newest snapshot"),
       changes.problem
         ? problemOf(changes.problem)
-        : changes.body.value.length || changes.body.nextLink
-          ? table(
-              "Changes",
-              [
-                { title: "Change", value: (one) => one.change, cell: (one) => mark(one.change) },
-                { title: "Key", value: (one) => one.key },
-                { title: "Fields", value: (one) => one.fields.join(", ") },
-                { title: "Before", value: (one) => shown(one.before).slice(0, 300) },
-                { title: "After", value: (one) => shown(one.after).slice(0, 300) },
-              ],
-              changes.body.value,
-              { search: true, file: `${name}-changes`, more: changes.body.nextLink },
-            )
-          : make("p", null, "Nothing changed."),
+        : listed(
+            "Changes",
+            [
+              { title: "Change", value: (one) => one.change, cell: (one) => mark(one.change) },
+              { title: "Key", value: (one) => one.key },
+              { title: "Fields", value: (one) => one.fields.join(", ") },
+              { title: "Before", value: (one) => shown(one.before).slice(0, 300) },
+              { title: "After", value: (one) => shown(one.after).slice(0, 300) },
+            ],
+            changes.body,
+            "Nothing changed.",
+            { search: true, file: `${name}-changes` },
+          ),
       make("h3", null, "Snapshots"),
       snapshots.problem
         ? problemOf(snapshots.problem)
@@ -311,12 +315,12 @@
     return [
       make("h2", null, "Opus operations"),
       make("h3", null, "Wait for the word of a person"),
-      uncertain.value.length || uncertain.nextLink ? table("Uncertain operations", columns, uncertain.value, { more: uncertain.nextLink }) : make("p", null, "Nothing is uncertain."),
+      listed("Uncertain operations", columns, uncertain, "Nothing is uncertain."),
       uncertain.value.length && !copy
         ? [make("p", null, "Look into Opus for the outcome of the items, and record it:"), command(`curl -X POST '${address("operations/OPERATION_ID/resolve")}' -H 'x-functions-key: KEY' -H 'Content-Type: application/json' -d '{"outcome": "Succeeded", "note": "Gone from Opus.", "checkedBy": "Jane"}'`)]
         : null,
       make("h3", null, "Today"),
-      today.value.length || today.nextLink ? table("Operations of today", columns, today.value, { search: true, file: "operations", more: today.nextLink }) : make("p", null, "Nobody has submitted or destroyed anything today."),
+      listed("Operations of today", columns, today, "Nobody has submitted or destroyed anything today.", { search: true, file: "operations" }),
     ];
   }
 
