@@ -39,8 +39,8 @@ def listen(port: int) -> socket.socket:
     return listener
 
 
-def refuse_taken(wanted: int, *, target: str) -> None:
-    """Refuse a port that cannot be used before anything is started; ``target`` is that of make.
+def refuse_taken(wanted: int, *, target: str | None = None) -> None:
+    """Refuse a port that cannot be used before anything is started; ``target`` is that of make, where there is one.
 
     Raises:
         ProcessError: it cannot be used.
@@ -48,5 +48,5 @@ def refuse_taken(wanted: int, *, target: str) -> None:
     try:
         listen(wanted).close()
     except OSError as error:
-        hint = f"Take another one: make {target} PORT={wanted + 1}"
-        raise ProcessError(f"port {wanted} of {HOST} cannot be used: {error.strerror}. {hint}") from error
+        hint = f". Take another one: make {target} PORT={wanted + 1}" if target else ""
+        raise ProcessError(f"port {wanted} of {HOST} cannot be used: {error.strerror}{hint}") from error

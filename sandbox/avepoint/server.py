@@ -15,7 +15,8 @@ from sandbox.avepoint.app import create_app
 from sandbox.avepoint.identity import Credentials
 from sandbox.avepoint.settings import Settings
 from sandbox.avepoint.simulation import AvePoint
-from sandbox.serving import HOST, GuestServer, listen
+from sandbox.processes import ProcessError
+from sandbox.serving import HOST, GuestServer, listen, refuse_taken
 
 
 class _ClosableProtocol(H11Protocol):
@@ -64,9 +65,9 @@ def run(args: Namespace) -> int:
         0, or 1 where the port cannot be used.
     """
     try:
-        listen(args.port).close()
-    except OSError as error:
-        sys.stderr.write(f"error: port {args.port} of {HOST} cannot be used: {error.strerror}\n")
+        refuse_taken(args.port)
+    except ProcessError as error:
+        sys.stderr.write(f"error: {error}\n")
         return 1
     asyncio.run(_serve_until_stopped(args))
     return 0
