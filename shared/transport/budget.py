@@ -1,7 +1,8 @@
 """The request budget that all instances share: one window per app registration and origin, in Blob Storage.
 
 To send requests, an instance takes a grant of some from the shared window, with one conditional write, and uses
-it within half a minute. What is left of it goes back with the next grant. The window also says before when nobody may
+it within half a minute. What is left of it goes back with the next grant, which one request takes while the others
+still use the last of this one, so that no more than one waits for storage. The window also says before when nobody may
 ask, so that the patience AvePoint asks of one instance is kept by all.
 
 AvePoint documents 15,000 requests for the EnPower Web API and no window; windows here are fixed and begin at multiples
@@ -12,6 +13,7 @@ import asyncio
 import logging
 import uuid
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
@@ -35,6 +37,9 @@ AWAY = timedelta(seconds=30)
 """How long the shared window is left alone when it cannot be read or written."""
 
 _BATCH: dict[Caller, int] = {"harvest": 50, "http": 20}
+_LAST = 10
+"""How many requests are left when the next grant is taken: enough for those that ask until it is there."""
+
 _FRACTION = 10
 _INSTANCES = 10
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -225,6 +230,9 @@ class Budget:
             while grant is None or not grant.left or grant.expires <= self._clock():
                 grant = await self._renew(account, caller)
             grant.left -= 1
+        if grant.left == _LAST:
+            with suppress(Throttled, StorageUnavailable):  # whoever finds nothing left finds out why
+                await self._granted(account, caller, unused=None)
 
     async def postpone(self, registration: Registration, origin: str, until: datetime) -> None:
         """Tell everybody that AvePoint wants no request before ``until``; when that fails, they find out themselves."""
@@ -249,7 +257,7 @@ class Budget:
             raise _copy(closed)
         if self._clock() >= account.away_until:
             try:
-                return await self._granted(account, caller)
+                return await self._granted(account, caller, unused=account.grants.pop(caller, None))
             except Throttled as error:
                 account.closed[caller] = _copy(error)
                 if isinstance(error, UsedUp):
@@ -262,15 +270,19 @@ class Budget:
             raise Throttled("the shared window of the request budget cannot be reached", until=account.away_until)
         return self._granted_without_storage(account)
 
-    async def _granted(self, account: _Account, caller: Caller) -> Grant:
-        """Return a grant from the shared window; the unused part of the last one is offered once, never twice."""
+    async def _granted(self, account: _Account, caller: Caller, *, unused: Grant | None) -> Grant:
+        """Return a grant from the shared window, with what is there; ``unused`` is offered once, never twice."""
         terms = self._limits.terms(caller)
-        offers = iter([account.grants.pop(caller, None)])
+        offers = iter([unused])
 
         def change(usage: BudgetWindow | None) -> tuple[BudgetWindow, Grant]:
             return take(usage, terms, now=self._clock(), unused=next(offers, None), writer=uuid.uuid4().hex)
 
-        grant = account.grants[caller] = await self._change(account, change)
+        grant = await self._change(account, change)
+        there = account.grants.get(caller)
+        if there and there.window == grant.window:
+            grant.left += there.left
+        account.grants[caller] = grant
         return grant
 
     def _granted_without_storage(self, account: _Account) -> Grant:
