@@ -16,8 +16,12 @@ from shared.errors import AppError, Throttled
 LONGEST_SLEEP = timedelta(seconds=5)
 """The longest time one call sleeps in all; a longer wait is handed back to the caller."""
 
+_SPREAD = timedelta(milliseconds=8)
+"""How far apart requests begin at most: longer than the app is busy with one of them."""
+
 _BACKOFF_BASE = timedelta(seconds=1)
 _BACKOFF_CEILING = timedelta(seconds=60)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SECONDS = re.compile(r"\s*(\d+\.?\d*|\.\d+)\s*", re.ASCII)
 
 
@@ -102,11 +106,21 @@ class _OriginState:
 
     places: anyio.CapacityLimiter
     pace: OriginPace
-    not_before: datetime
-    next_start: datetime
+    not_before: datetime = _EPOCH
+    next_start: datetime = _EPOCH
+    fastest: timedelta = timedelta(0)
     admitted: int = 0
     refused_up_to: int = 0
     refusals: int = 0
+
+    @property
+    def spread(self) -> timedelta:
+        """How far apart requests begin: spread over most of the time that the fastest answer took.
+
+        Requests that begin together are answered together, and then each waits for what is done with all the others.
+        Over the whole of that time, one that is late would delay all that follow.
+        """
+        return min(0.7 * self.fastest / self.pace.most, _SPREAD)
 
 
 class Throttle:
@@ -139,7 +153,10 @@ class Throttle:
                     f"{origin} accepts no request before {rfc3339(state.not_before)}", until=state.not_before
                 )
             state.admitted += 1
+            began = self._clock()
             yield state.admitted
+            took = self._clock() - began
+            state.fastest = min(took, state.fastest or took)
 
     def served(self, origin: str, turn: int) -> None:
         """Return the origin answered: it may be asked a little faster."""
@@ -167,10 +184,8 @@ class Throttle:
 
     def _state(self, origin: str) -> _OriginState:
         if origin not in self._origins:
-            now, most = self._clock(), self._concurrency
-            self._origins[origin] = _OriginState(
-                anyio.CapacityLimiter(most), OriginPace(most, most), not_before=now, next_start=now
-            )
+            most = self._concurrency
+            self._origins[origin] = _OriginState(anyio.CapacityLimiter(most), OriginPace(most, most))
         return self._origins[origin]
 
     def _set_pace(self, state: _OriginState, pace: OriginPace) -> None:
@@ -178,8 +193,9 @@ class Throttle:
         state.places.total_tokens = int(pace.in_flight)
 
     async def _keep_distance(self, state: _OriginState) -> None:
-        now = self._clock()
-        start = max(now, state.next_start)
-        state.next_start = start + timedelta(seconds=state.pace.gap)
+        now, apart = self._clock(), max(timedelta(seconds=state.pace.gap), state.spread)
+        farthest = now + state.pace.most * apart  # with all others before this one; beyond, the clock has gone back
+        start = max(now, min(state.next_start, farthest))
+        state.next_start = start + apart
         if start > now:
             await self._sleep((start - now).total_seconds())

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from shared.errors import Throttled, UpstreamFailed
 from shared.http.throttling import LONGEST_SLEEP, OriginPace, RetryDelay, Throttle, backoff, retry_after
 from tests.conftest import Clock
+from tests.shared import virtual_time
 
 NOW = datetime(2025, 3, 1, 12, 0, 0, tzinfo=UTC)
 A_DAY = timedelta(days=1)
@@ -302,6 +303,41 @@ async def test_requests_keep_a_distance_after_a_refusal(throttle: Throttle, cloc
         async with throttle.admitted(ORIGIN):
             starts.append(clock())
     assert {later - earlier for earlier, later in pairwise(starts)} == {timedelta(seconds=0.1)}
+
+
+async def test_no_request_waits_for_a_clock_that_has_gone_back(throttle: Throttle, clock: Clock) -> None:
+    async with throttle.admitted(ORIGIN):
+        clock.advance(seconds=1)
+    clock.advance(hours=-1)
+    began = clock()
+
+    async with throttle.admitted(ORIGIN):
+        assert clock() - began < timedelta(seconds=1)
+
+
+async def starts_of_requests(count: int, *, seconds: float) -> list[float]:
+    """When requests began that four at once send as soon as they may; each answer takes so long."""
+    throttle = Throttle(concurrency=4, clock=virtual_time.clock, sleep=asyncio.sleep, random=lambda: 1)
+    starts: list[float] = []
+
+    async def request() -> None:
+        async with throttle.admitted(ORIGIN):
+            starts.append(asyncio.get_running_loop().time())
+            await asyncio.sleep(seconds)
+
+    await asyncio.gather(*(request() for _ in range(count)))
+    return starts
+
+
+@pytest.mark.parametrize(("seconds", "apart"), [(0.04, 0.007), (0.2, 0.008), (0, 0)])
+def test_requests_are_spread_over_the_time_of_the_fastest_answer_and_lose_nothing_by_it(
+    seconds: float, apart: float
+) -> None:
+    starts = virtual_time.run(starts_of_requests(40, seconds=seconds))
+
+    assert starts[3] == pytest.approx(0), "nobody knows yet how long an answer takes"
+    assert all(later - earlier >= apart - 1e-5 for earlier, later in pairwise(starts[4:]))
+    assert starts[-1] <= 9 * seconds + 3 * apart + 0.001
 
 
 async def test_without_a_retry_after_the_pause_grows_with_each_refusal_in_a_row(
