@@ -178,6 +178,26 @@ async def test_nothing_where_no_parent_can_be_asked_for_is_not_published(
     )
 
 
+async def test_parents_without_an_id_are_counted(
+    services: Services, avepoint: Simulator, harvest: Harvest, clock: Clock
+) -> None:
+    """Nothing is known of what belongs to them: a list without it is not complete, and an empty one is no answer."""
+    await three_apps(avepoint, harvest, clock)
+    first = next(avepoint.avepoint.parents(USERS))["appId"]
+    without = '{"appId": "N/A"}, {"name": "Expenses"}'
+    for apps, expected in (
+        (f'{{"appId": "{first}"}}, {without}', ("capped", True, (1, 0, 2))),
+        (without, ("failed", False, (0, 0, 2))),
+    ):
+        avepoint.fault(path="/smp/powerplatform/powerapps", body=f'{{"powerApps": [{apps}]}}')
+        clock.advance(days=1)
+        await harvest("graph", "enpower-powerapps")
+        manifest = await harvested(services, harvest, "graph", USERS)
+        assert (manifest.verdict, manifest.published, parent_counts(manifest)) == expected
+        assert failures(manifest)[-1][1].endswith("of enpower-powerapps: it cannot be asked for: it has no appId")
+    assert "no parent can be asked for" in (manifest.reason or "")
+
+
 async def test_no_parents_is_complete(services: Services, avepoint: Simulator, harvest: Harvest, clock: Clock) -> None:
     await three_apps(avepoint, harvest, clock)
     await harvest("graph", USERS)
@@ -368,14 +388,10 @@ class TestValues:
             ("id", {"id": "a"}, ["a"]),
             ("id", {"Id": "a"}, ["a"]),
             ("id", {"id": 7}, [7]),
-            ("id", {"id": ""}, []),
-            ("id", {"id": "N/A"}, []),
-            ("id", {"id": None}, []),
-            ("id", {}, []),
-            ("id", "bare", []),
             ("value", {"value": "bare"}, ["bare"]),
             ("_parent.id", {"_parent": {"id": "a"}}, ["a"]),
-            ("tenants[].id", {"tenants": [{"id": "a"}, {"id": ""}, {"id": "b"}]}, ["a", "b"]),
+            ("tenants[].id", {"tenants": [{"id": "a"}, {"id": "b"}]}, ["a", "b"]),
+            ("tenants[].id", {"tenants": []}, []),
             ("tenants[].id", {"tenants": None}, []),
             (["email", "loginName"], {"email": "", "loginName": "b"}, ["b"]),
             (["email", "loginName"], {"email": "a", "loginName": "b"}, ["a"]),
@@ -384,6 +400,32 @@ class TestValues:
     def test_of_one_parameter(self, fields: object, item: object, values: list[Value]) -> None:
         parent = Parent.model_validate({"dataset": "customers", "parameters": {"id": fields}})
         assert list(values_of(json.dumps(item).encode(), parent)) == [(value,) for value in values]
+
+    @pytest.mark.parametrize(
+        ("fields", "item"),
+        [
+            ("id", {"id": ""}),
+            ("id", {"id": "N/A"}),
+            ("id", {"id": None}),
+            ("id", {}),
+            ("id", "bare"),
+            ("tenants[].id", {}),
+            ("tenants[].id", {"tenants": [{}]}),
+            ("tenants[].id", {"tenants": [{"id": ""}]}),
+            (["email", "loginName"], {"email": "", "loginName": None}),
+        ],
+    )
+    def test_of_a_line_without_an_id_are_named_by_the_field(self, fields: str | list[str], item: object) -> None:
+        parent = Parent.model_validate({"dataset": "customers", "parameters": {"id": fields}})
+        field = fields if isinstance(fields, str) else fields[0]
+        named = UnusableParent((), f"it cannot be asked for: it has no {field}")
+        assert list(values_of(json.dumps(item).encode(), parent)) == [named]
+
+    def test_of_one_of_several_without_an_id_leave_the_others(self) -> None:
+        parent = Parent.model_validate({"dataset": "c", "parameters": {"id": "id", "tenant": "tenants[].id"}})
+        first, second = values_of(b'{"id":"c","tenants":[{"id":"1"},{"name":"2"}]}', parent)
+        assert first == ("c", "1")
+        assert isinstance(second, UnusableParent)
 
     def test_of_several_parameters_is_every_combination(self) -> None:
         parent = Parent.model_validate({"dataset": "c", "parameters": {"id": "id", "tenant": "tenants[].id"}})

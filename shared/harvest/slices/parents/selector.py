@@ -3,7 +3,7 @@
 import heapq
 from collections.abc import Iterator, Mapping, Sequence
 from hashlib import blake2b
-from itertools import product
+from itertools import chain, product
 from typing import Self, TypeIs
 
 import msgspec
@@ -86,14 +86,23 @@ def parent_hash(values: ParentTuple) -> int:
 
 
 def values_of(line: bytes, parent: Parent) -> Iterator[ParentTuple | UnusableParent]:
-    """Yield the parents in one line of the parent's snapshot: one for each combination, none without a value."""
+    """Yield the parents in one line of the parent's snapshot: one for each combination, none where a list is empty."""
     item = read_item(line)
-    if item is None and line not in _NO_ITEM:
-        yield UnusableParent((), "it cannot be read")
+    if item is None:
+        if line not in _NO_ITEM:
+            yield UnusableParent((), "it cannot be read")
         return
     for values in product(*(_first_with_value(item, fields) for fields in parent.parameters.values())):
         usable = tuple(value for value in values if _is_usable(value))
-        yield usable if len(usable) == len(values) else UnusableParent(tuple(map(_name_of, values)), _NOT_SENDABLE)
+        yield usable if len(usable) == len(values) else _unusable(parent, values)
+
+
+def _unusable(parent: Parent, values: Sequence[object]) -> UnusableParent:
+    names = (fields[0] for fields in parent.parameters.values())
+    missing = next((name for name, value in zip(names, values, strict=True) if _is_none(value)), None)
+    if missing is not None:
+        return UnusableParent((), f"it cannot be asked for: it has no {missing}")
+    return UnusableParent(tuple(map(_name_of, values)), _NOT_SENDABLE)
 
 
 _NOT_SENDABLE = "it cannot be asked for: its id is not whole text or a whole number"
@@ -102,18 +111,29 @@ _NOT_SENDABLE = "it cannot be asked for: its id is not whole text or a whole num
 def _first_with_value(item: object, fields: Sequence[str]) -> list[object]:
     """Return the values of the first field that has one to ask for, else of the first that has any."""
     found = [values for field in fields if (values := list(_dig(item, field.split("."))))]
-    return next((values for values in found if any(map(_is_usable, values))), found[0] if found else [])
+    usable = (values for values in found if any(map(_is_usable, values)))
+    given = (values for values in found if not all(map(_is_none, values)))
+    return next(chain(usable, given, found), [])
 
 
 def _dig(found: object, steps: Sequence[str]) -> Iterator[object]:
+    """Yield what a field holds: ``None`` where it is missing, and nothing where the list that holds it is empty."""
     if not steps:
-        if _is_usable(found) or found not in _NONE:
-            yield found
+        yield found
         return
     step, *rest = steps
-    inner = _get(found, step.removesuffix("[]"))
-    for one in inner if step.endswith("[]") and isinstance(inner, list) else [inner]:
-        yield from _dig(one, rest)
+    name = step.removesuffix("[]")
+    inner = _get(found, name)
+    if name == step:
+        yield from _dig(inner, rest)
+    elif isinstance(inner, list):
+        yield from chain.from_iterable(_dig(one, rest) for one in inner)
+    elif not (_has(found, name) and _is_none(inner)):
+        yield from _dig(inner, rest)
+
+
+def _is_none(value: object) -> bool:
+    return not _is_usable(value) and value in _NONE
 
 
 def _is_usable(value: object) -> TypeIs[Value]:
@@ -136,6 +156,10 @@ def _get(found: object, name: str) -> object:
         return None
     folded = name.casefold()
     return found[name] if name in found else next((one for key, one in found.items() if key.casefold() == folded), None)
+
+
+def _has(found: object, name: str) -> bool:
+    return isinstance(found, dict) and any(key.casefold() == name.casefold() for key in found)
 
 
 class ParentSelector:
