@@ -11,8 +11,10 @@ from dataclasses import dataclass
 
 import msgspec
 
-_TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"|[{}\[\],:]|[^\s{}\[\],:"]+', re.DOTALL)
-_STRING_OR_BREAK = re.compile(rb'"(?:[^"\\]|\\.)*"|[\r\n]+', re.DOTALL)
+_TOKEN = re.compile(rb'"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)|[{}\[\],:]|[^\s{}\[\],:"]++', re.DOTALL)
+"""A string that is cut reaches to the end: to look for a string behind each quote in it takes time by its square."""
+
+_STRING_OR_BREAK = re.compile(rb'"(?:[^"\\]++|\\.)*+"|[\r\n]+', re.DOTALL)
 _CLOSED_BY = {b"{": b"}", b"[": b"]"}
 
 

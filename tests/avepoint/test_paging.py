@@ -1,6 +1,7 @@
 import json
 from array import array
 from datetime import datetime
+from time import process_time
 
 import pytest
 from hypothesis import given
@@ -109,6 +110,15 @@ class TestReadPage:
     def test_what_is_nested_too_deeply_is_named_wherever_it_stands(self) -> None:
         with pytest.raises(UnreadableResponse):
             read_page(dataset(), b'{"powerApps": [], "error": ' + b"[" * 10_000 + b"]" * 10_000 + b"}")
+
+    @pytest.mark.parametrize("ends", ["", "\\"], ids=["between", "inside an escape"])
+    def test_a_page_that_is_cut_inside_a_long_text_is_read_in_no_time(self, ends: str) -> None:
+        """A text that holds JSON has a quote behind each backslash."""
+        body = '{"powerApps": [{"id": "1", "definition": "' + r"\"name\": " * 5_000 + ends
+        begins = process_time()
+        with pytest.raises(UnreadableResponse, match="truncated"):
+            read_page(dataset(), body.encode())
+        assert process_time() - begins < 1
 
     @pytest.mark.parametrize(("written", "total"), [("30.0", 30), ('" 30 "', 30), ("30.5", None), ("-1", None)])
     def test_a_total_is_a_whole_number_however_it_is_written(self, written: str, total: int | None) -> None:
