@@ -8,9 +8,13 @@ import pytest
 
 from shared.avepoint.catalog import Dataset, catalog
 from shared.avepoint.fields import fields_of
+from shared.harvest.plan.run import Run
+from shared.harvest.plan.windows import Window
+from shared.harvest.runs.control import resume
 from shared.harvest.runs.starting import start_requested
 from shared.harvest.runs.state import view
 from shared.harvest.snapshots.manifest import Manifest, read_manifest
+from shared.harvest.snapshots.watermark import read_watermark
 from tests.faults.promises import lines
 from tests.faults.scenarios import Scenario
 from tests.faults.world import BEGIN, Host, Simulation, World
@@ -122,34 +126,85 @@ async def test_nothing_ends_in_an_audit_log() -> None:
     assert second.window.from_ == first.window.to - timedelta(hours=1)
 
 
-async def test_whole_spans_are_published_at_the_deadline_and_the_next_run_goes_on() -> None:
-    dataset = catalog()["graph", "aos-audit"]
-    long = {"window_days": 28, "run_hours": 1, "slice_seconds": 0.001}
-    world = await scenario(dataset, **long).opened(Simulation.create())
-    world.avepoint.change({"items": {"aos-audit": 28 * 24}, "everyMinutes": 60, "now": BEGIN.isoformat()})
+AUDIT = "aos-audit"
+
+
+async def audit_log(**settings: object) -> World:
+    """An app whose runs last an hour, and an event an hour."""
+    hurried = {"window_days": 28, "run_hours": 1, "slice_seconds": 0.001, **settings}
+    world = await scenario(catalog()["graph", AUDIT], **hurried).opened(Simulation.create())
+    world.avepoint.change({"items": {AUDIT: 28 * 24}, "everyMinutes": 60, "now": BEGIN.isoformat()})
+    return world
+
+
+async def cut_short(world: World, host: Host, *, after: int = 2, stretch: Window | None = None) -> Run:
+    """A run that comes to its deadline when it has asked for so many pages of a span each."""
+    world.avepoint.change({"now": world.clock.now.isoformat()})
     world.avepoint.log.clear()
-    host = Host(world)
     begun: datetime = world.clock.now
-    run = await host.run(partial(start_requested, source="graph", names=["aos-audit"]))
+    run = await host.run(partial(start_requested, source="graph", names=[AUDIT], stretch=stretch))
     for _ in range(20):
-        if len(world.avepoint.log.entries("/aos/audit")) == 2:
+        if len(world.avepoint.log.entries("/aos/audit")) == after:
             break
         await host.step()
     world.clock.now = begun + timedelta(hours=1, minutes=5)
     await host.settle()
+    return run
 
-    first = await read_manifest(world.storage, run.run_id, "graph", "aos-audit")
+
+async def test_whole_spans_are_published_at_the_deadline_and_the_next_run_goes_on() -> None:
+    world = await audit_log()
+    host = Host(world)
+    run = await cut_short(world, host)
+
+    first = await read_manifest(world.storage, run.run_id, "graph", AUDIT)
     assert first is not None
     assert first.published
     assert first.window is not None
     assert first.window.to - first.window.from_ == timedelta(days=7)
     assert "publishes the window up to this point" in (first.reason or "")
+    assert "the next run continues" in (first.remedy or "")
     seen = (await view(world.storage, run)).datasets[0]
     assert (seen.state, seen.published, seen.reason) == ("done", True, first.reason)
 
     world.clock.now += timedelta(hours=1)
-    second = await night(world, host, dataset)
+    second = await night(world, host, catalog()["graph", AUDIT])
     assert second.window is not None
     assert second.window.from_ == first.window.to - timedelta(hours=1)
     read = [*await lines(world.storage, first), *await lines(world.storage, second)]
     assert len(read) == len(set(read)) >= 28 * 24 - 2
+
+
+async def test_at_the_deadline_of_a_past_stretch_the_rest_is_left_to_whoever_asked() -> None:
+    world = await audit_log()
+    stretch = Window(from_=BEGIN - timedelta(days=28), to=BEGIN - timedelta(days=1))
+    run = await cut_short(world, Host(world), stretch=stretch)
+
+    manifest = await read_manifest(world.storage, run.run_id, "graph", AUDIT)
+    assert manifest is not None
+    assert manifest.published
+    assert manifest.window == Window(from_=stretch.from_, to=stretch.from_ + timedelta(days=7))
+    assert manifest.remedy == "Start a run for the rest of the period, from 2026-02-27T02:00:00Z on."
+
+
+async def test_a_run_that_comes_no_further_than_the_last_one_fails_and_can_be_resumed() -> None:
+    """The overlap is longer than a span: what was harvested of it is no progress."""
+    world = await audit_log(window_overlap_minutes=15 * 24 * 60)
+    host = Host(world)
+    await cut_short(world, host, after=1000)
+    before = await read_watermark(world.storage, "graph", AUDIT, now=world.clock.now)
+    world.clock.now += timedelta(days=1)
+    run = await cut_short(world, host)
+
+    held_back = await read_manifest(world.storage, run.run_id, "graph", AUDIT)
+    assert held_back is not None
+    assert (held_back.verdict, held_back.published) == ("failed", False)
+    assert "HARVEST_WINDOW_OVERLAP_MINUTES" in (held_back.remedy or "")
+    assert await read_watermark(world.storage, "graph", AUDIT, now=world.clock.now) == before
+
+    await host.run(partial(resume, run_id=run.run_id))
+    await host.settle()
+    after = await read_watermark(world.storage, "graph", AUDIT, now=world.clock.now)
+    assert before is not None
+    assert after is not None
+    assert after.to - before.to > timedelta(days=1)

@@ -70,6 +70,13 @@ class PlannedDataset(StoredValue):
     fault: bool = False
     """It is left out because something in storage cannot be used: it has failed."""
 
+    @property
+    def is_read_again(self) -> bool:
+        """Whether its window holds nothing but the end of the last one, which the watermark has behind it."""
+        if self.window is None or self.remembered is None or self.backfill:
+            return False
+        return self.window.to <= self.window.from_ + self.overlap
+
 
 class UnknownDatasets(Exception):
     """Names or globs that match no dataset."""

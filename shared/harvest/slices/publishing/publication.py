@@ -12,8 +12,10 @@ from datetime import datetime
 from shared.avepoint.catalog import Dataset
 from shared.azure.damage import unless_unusable
 from shared.azure.storage import Storage
+from shared.clock import rfc3339
 from shared.errors import AppError, StoredFault
 from shared.harvest.plan import paths
+from shared.harvest.plan.plan import PlannedDataset
 from shared.harvest.plan.run import Run
 from shared.harvest.slices.chains import whole_spans
 from shared.harvest.slices.checkpoint import ENDED, Checkpoint, checkpoints_of, last_end
@@ -33,9 +35,11 @@ from shared.telemetry.spans import span
 
 log = logging.getLogger(__name__)
 
-_EXPIRED = {
-    "reason": "the run reached its deadline before the end of its window, and publishes the window up to this point",
-    "remedy": "You do not have to do anything: the next run continues where this one ended.",
+_EXPIRED = "the run reached its deadline before the end of its window, and publishes the window up to this point"
+_NEXT_CONTINUES = "You do not have to do anything: the next run continues where this one ended."
+_NO_PROGRESS = {
+    "reason": "the run reached its deadline before it had read more than the last run had read",
+    "remedy": "Resume the run: it continues where it stopped. Or set HARVEST_WINDOW_OVERLAP_MINUTES lower.",
 }
 
 
@@ -117,15 +121,23 @@ async def _new_manifest(
         read_selected_parents(storage, run, dataset),
     )
     results = await read_parent_results(storage, run, dataset, checkpoints, chosen)
-    whole = whole_spans(run, dataset, checkpoints)
-    if whole is not None:
+    whole, told = whole_spans(run, dataset, checkpoints), {}
+    if whole is not None and whole[0].planned(dataset.name).is_read_again:
+        told = _NO_PROGRESS
+    elif whole is not None:
         run, checkpoints = whole
+        told = {"reason": _EXPIRED, "remedy": _rest_of(run.planned(dataset.name))}
     manifest = build_manifest(
         run, dataset, checkpoints, previous=newest, duplicates=duplicates, chosen=chosen, results=results
     )
-    if whole is not None and manifest.window is not None:
-        manifest = manifest.model_copy(update=_EXPIRED)
-    return manifest, results
+    return manifest.model_copy(update=told), results
+
+
+def _rest_of(planned: PlannedDataset) -> str:
+    """Return what becomes of the rest of a window of which only the beginning is published."""
+    if planned.backfill and planned.window is not None:
+        return f"Start a run for the rest of the period, from {rfc3339(planned.window.to)} on."
+    return _NEXT_CONTINUES
 
 
 def _unpublishable(run: Run, dataset: Dataset, checkpoints: Sequence[Checkpoint], fault: AppError) -> Manifest:
