@@ -55,6 +55,8 @@ class Page:
     parent: bytes = b""
     """The parent values as a JSON object, where the list belongs to one parent."""
     odd: tuple[OddItem, ...] = ()
+    size: int | None = None
+    """How many items a full page has, where pages are numbered and the answer says so."""
 
     @property
     def served(self) -> int:
@@ -106,7 +108,8 @@ def _strictly_read(dataset: Dataset, body: bytes, parent: bytes) -> Page:
     keys, items = _as_documented(dataset, body) or _as_it_came(dataset, body)
     pretty = b"\n" in body or b"\r" in body
     odd = tuple(_without_object(items)) if dataset.key else ()
-    return Page(items, _total(dataset, keys), _link(dataset, keys), pretty=pretty, parent=parent, odd=odd)
+    total, link, size = _total(dataset, keys), _link(dataset, keys), _page_size(dataset, keys)
+    return Page(items, total, link, pretty=pretty, parent=parent, odd=odd, size=size)
 
 
 def _without_object(items: Sequence[msgspec.Raw]) -> Iterator[OddItem]:
@@ -136,7 +139,7 @@ def _leniently_read(dataset: Dataset, body: bytes, parent: bytes) -> Page | None
             odd.append(OddItem(position, fault, None if line is None else len(items)))
         if line is not None:
             items.append(msgspec.Raw(line))
-    return Page(items, frame.total, frame.link, pretty=False, parent=parent, odd=tuple(odd))
+    return Page(items, frame.total, frame.link, pretty=False, parent=parent, odd=tuple(odd), size=frame.size)
 
 
 def _as_documented(dataset: Dataset, body: bytes) -> tuple[AnswerKeys, list[msgspec.Raw]] | None:
@@ -240,8 +243,20 @@ def _named(keys: AnswerKeys) -> str:
 
 
 def _total(dataset: Dataset, keys: AnswerKeys) -> int | None:
-    """Return the total, which some services write as a string; ``None`` when it is none."""
-    found = _dig(dataset, keys, dataset.total) if dataset.total else None
+    """Return the total; ``None`` when it is none."""
+    return _whole_number(_dig(dataset, keys, dataset.total)) if dataset.total else None
+
+
+def _page_size(dataset: Dataset, keys: AnswerKeys) -> int | None:
+    """Return the size of a page, which stands beside the total."""
+    if dataset.total is None or dataset.page is None or not dataset.page.drives:
+        return None
+    around, dot, _ = dataset.total.rpartition(".")
+    return _whole_number(_dig(dataset, keys, f"{around}{dot}pageSize"))
+
+
+def _whole_number(found: msgspec.Raw | None) -> int | None:
+    """Return a number, which some services write as a string."""
     value = None if found is None else _decode_any(found)
     if isinstance(value, str) and value.strip().isdecimal() and len(value) < 19:  # noqa: PLR2004 - fits 64 bits
         return int(value)

@@ -113,7 +113,7 @@ def next_request(
     """Return the request for the page after ``page``, or ``None`` at the end.
 
     A link decides where the documents promise one. Where only a page number moves, the end is an empty page: a total
-    saves that last question once everything has come, and is never trusted alone.
+    saves that last question once everything has come, and is never trusted alone: it may be that of the page.
 
     Args:
         seen: How many items have come so far, those of ``page`` among them.
@@ -126,7 +126,7 @@ def next_request(
         return _following(dataset, base_url, request, page.link)
     if dataset.page is None or not dataset.page.drives or not page.served:
         return None
-    if total is not None and seen >= total and page.served < _asked_size(dataset, request):
+    if total is not None and seen >= total and page.served < _full_size(dataset, request, page):
         return None
     return _next_number(dataset, dataset.page, request)
 
@@ -145,10 +145,11 @@ def _next_number(dataset: Dataset, page: PageNumber, request: Request) -> Reques
     return _request(dataset, with_parameter(request.url, page.parameter, str(number)), request.body)
 
 
-def _asked_size(dataset: Dataset, request: Request) -> int:
-    """Return the page size that was asked for; where none was, no page is short."""
-    asked = _parameter(request, dataset.size.parameter) if dataset.size else None
-    return int(asked) if asked else 0
+def _full_size(dataset: Dataset, request: Request, page: Page) -> int:
+    """Return the page size that was asked for, or what the server made of it; where none was, no page is short."""
+    given = _parameter(request, dataset.size.parameter) if dataset.size else None
+    asked = int(given) if given else 0
+    return asked if page.size is None else min(asked, page.size)
 
 
 def _parameter(request: Request, name: str) -> str | None:

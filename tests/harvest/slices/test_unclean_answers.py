@@ -163,6 +163,15 @@ class TestEnds:
         stands = await night(services, named("elements", "v3-customers"))
         assert (stands.state, stands.verdict, stands.items) == ("done", "complete", 130)
 
+    async def test_a_total_of_the_page_alone_ends_no_list_of_smaller_pages(
+        self, services: Services, avepoint: Simulator
+    ) -> None:
+        """The server gives fewer rows than were asked for, and says so: the page is full, and is not the last one."""
+        smaller = {"items": {"elements-v3-customers": 25}, "rowsPerPage": 7, "totals": "page"}
+        avepoint.avepoint.change(smaller)
+        stands = await night(services, named("elements", "v3-customers"))
+        assert (stands.state, stands.verdict, stands.items) == ("done", "surplus", 25)
+
     @pytest.mark.parametrize("status", [400, 404, 410])
     async def test_a_refusal_behind_the_last_page(self, services: Services, avepoint: Simulator, status: int) -> None:
         """Whatever a server calls a page beyond the end: everything has come."""
