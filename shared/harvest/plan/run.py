@@ -23,12 +23,16 @@ from shared.azure.documents import read_document, update
 from shared.azure.storage import Container, Storage
 from shared.clock import credible, is_recent, rfc3339
 from shared.document import Document, StoredDocument
+from shared.errors import GiveUp
 from shared.harvest.plan import paths
 from shared.harvest.plan.paths import RunId
 from shared.harvest.plan.plan import ParentSnapshot, PlannedDataset, Timing, plan
 from shared.harvest.plan.windows import Window
 
 type Trigger = Literal["timer", "http", "admin"]
+
+_START_ANOTHER = "Start a new run."
+_CONTINUE = "Resume the run: it continues where it stopped. If runs often need longer, raise HARVEST_RUN_HOURS."
 
 log = logging.getLogger(__name__)
 
@@ -63,14 +67,17 @@ class Run(StoredDocument):
     """How the run stood when everything had ended, as callers see it."""
     datasets: tuple[PlannedDataset, ...]
 
-    def stopped_because(self, now: datetime) -> str | None:
-        """Why no partition may go on, or ``None``."""
+    def stopped_because(self, now: datetime) -> GiveUp | None:
+        """Return why no partition may go on, or ``None``."""
         if self.cancelled_at is not None:
-            return "the run was cancelled"
+            return GiveUp("the run was cancelled", remedy=_START_ANOTHER)
         if not credible(self.started_at, now=now):
             began = rfc3339(self.started_at)
-            return f"startedAt of the run is {began}, which is in the future: the clock of its writer was wrong"
-        return "the run came to its deadline" if now > self.deadline else None
+            return GiveUp(
+                f"startedAt of the run is {began}, which is in the future: the clock of its writer was wrong",
+                remedy=_START_ANOTHER,
+            )
+        return GiveUp("the run came to its deadline", remedy=_CONTINUE) if now > self.deadline else None
 
     def planned(self, name: str) -> PlannedDataset:
         """Return what the run does with one of its datasets."""

@@ -41,17 +41,17 @@ async def cancel(services: Services, run_id: str) -> Run | None:
     if run is None or (await view(services.storage, run)).finished_at is not None:
         return run
     run = await amend(services.storage, run_id, cancelled_at=run.cancelled_at or services.clock())
-    if run is not None:
-        await end(services, run, reason="the run was cancelled")
+    if run is not None and (stopped := run.stopped_because(services.clock())) is not None:
+        await end(services, run, stopped)
         log_event(log, "run.cancelled", logging.WARNING, run=run_id)
     return run
 
 
-async def end(services: Services, run: Run, *, reason: str) -> None:
+async def end(services: Services, run: Run, stopped: GiveUp) -> None:
     """Fail every partition of a run that has not ended, and publish what had."""
 
     async def fail(address: Address) -> None:
-        failing = fail_partition(services, address, reason=reason, remedy="Start a new run.")
+        failing = fail_partition(services, address, reason=str(stopped), remedy=stopped.remedy)
         await unless_unusable(checkpoint_path(address), failing)
 
     await bounded_map(fail, run.addresses())

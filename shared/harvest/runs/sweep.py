@@ -93,9 +93,9 @@ async def _tend(services: Services, run: Run, now: datetime) -> None:
     if run.deadline > latest + TOLERANCE:
         log_event(log, "run.deadline_ahead_of_time", logging.WARNING, run=run.run_id, deadline=rfc3339(run.deadline))
         run = await amend(services.storage, run.run_id, deadline=latest) or run
-    reason = run.stopped_because(now)
-    if reason is not None:
-        await end(services, run, reason=reason)
+    stopped = run.stopped_because(now)
+    if stopped is not None:
+        await end(services, run, stopped)
     else:
         for address in run.addresses():
             await unless_unusable(checkpoint_path(address), _revive(services.storage, run, address, now))

@@ -254,9 +254,10 @@ class Slice:
 
     def _check_stop(self, run: Run | None) -> None:
         """Notice that the run was cancelled, or is over its deadline."""
-        reason = run.stopped_because(self._clock()) if run else "the run was deleted"
-        if reason is not None:
-            raise GiveUp(reason, remedy="Start a new run.")
+        gone = GiveUp("the run was deleted", remedy="Start a new run.")
+        stopped = run.stopped_because(self._clock()) if run else gone
+        if stopped is not None:
+            raise stopped
 
     def _log(self, event: str, **fields: object) -> None:
         progress = {"pages": self._progress.pages, "items": self._progress.items}

@@ -509,6 +509,20 @@ class TestSweep:
         run = await seen(services, address)
         assert (run.state, run.datasets[0].reason) == ("failed", "the run came to its deadline")
 
+    async def test_a_run_over_its_deadline_says_how_it_goes_on(
+        self, services: Services, clock: Clock, avepoint: Simulator, address: Address
+    ) -> None:
+        """A new one would begin again, and come to its deadline at the same place."""
+        assert await work(hurried(services, clock, slice_seconds=0.001), address) == "handed over"
+        clock.advance(hours=services.settings.run_hours, seconds=1)
+        assert await work(services, address) == "finished"
+        remedy = (await seen(services, address)).datasets[0].remedy or ""
+        assert "Resume the run" in remedy
+        assert "HARVEST_RUN_HOURS" in remedy
+        await resume(services, address.run_id)
+        await finish(services, address)
+        assert (await checked(services, avepoint)).requests == PAGES
+
     async def test_orphans_are_deleted_and_nothing_else(
         self, services: Services, avepoint: Simulator, address: Address
     ) -> None:
