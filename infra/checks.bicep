@@ -181,10 +181,24 @@ func isResourceId(id string, type string) bool =>
 func idOf(type string) string =>
   'an id such as /subscriptions/…/resourceGroups/…/providers/${first(split(type, '/'))}/${join(map(skip(split(type, '/'), 1), part => '${part}/…'), '/')}'
 
+// What Azure takes for itself, and refuses in a virtual network.
+var reservedRanges = ['127.0.0.0/8', '168.63.129.16/32', '169.254.0.0/16', '224.0.0.0/4', '255.255.255.255/32']
+
+func overlap(one string, other string) bool =>
+  networkOf(one, min(int(maskOf(one)), int(maskOf(other)))) == networkOf(
+    other,
+    min(int(maskOf(one)), int(maskOf(other)))
+  )
+
+func networkOf(range string, mask int) string => parseCidr('${addressOf(range)}/${mask}').network
+
 @export()
 @description('Whether a text is an address space for two subnets of 64 addresses, with nothing but zeros behind its mask')
 func isNetwork(text string) bool =>
-  contains(text, '/') && isRange(text) && isIpv4(addressOf(text)) && isNumber(maskOf(text), 8, 24) && parseCidr(text).network == addressOf(text)
+  contains(text, '/') && isRange(text) && isIpv4(addressOf(text)) && isNumber(maskOf(text), 8, 24) && parseCidr(text).network == addressOf(text) && empty(filter(
+    reservedRanges,
+    reserved => overlap(text, reserved)
+  ))
 
 @export()
 @description('Whether a text is a tag that every resource takes and azd does not set')

@@ -339,7 +339,7 @@ param networkAddressPrefix = empty(NETWORK_ADDRESS_PREFIX)
       : fail(check.refusal(
           'NETWORK_ADDRESS_PREFIX',
           NETWORK_ADDRESS_PREFIX,
-          'a range of IPv4 from /8 to /24, such as 10.60.0.0/24'
+          'a range of IPv4 from /8 to /24, such as 10.60.0.0/24, without addresses that Azure keeps for itself'
         ))
 
 var ALLOWED_IP_RANGES = check.listOf(readEnvironmentVariable('ALLOWED_IP_RANGES', ''))
