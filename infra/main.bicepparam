@@ -32,7 +32,9 @@ param tags = !empty(wrongTags)
       ? fail('TAGS gives a tag twice: type each name once.')
       : length(TAGS) > 48
           ? fail('TAGS has ${length(TAGS)} tags: type at most 48, since Azure takes 50 and two are set here.')
-          : toObject(tagPairs, tag => tag.name, tag => tag.value)
+          : length(TAGS) > 14 && ownZones
+              ? fail('TAGS has ${length(TAGS)} tags: type at most 14, since a private DNS zone takes 15 and one is set here; or set PRIVATE_DNS_ZONE_IDS.')
+              : toObject(tagPairs, tag => tag.name, tag => tag.value)
 
 var RESOURCE_NAMES = check.listOf(readEnvironmentVariable('RESOURCE_NAMES', ''))
 var resourcePairs = map(RESOURCE_NAMES, pair => check.pairOf(pair))
@@ -290,6 +292,7 @@ param endpointSubnetId = empty(ENDPOINT_SUBNET_ID) || check.isResourceId(ENDPOIN
   : fail(check.refusal('ENDPOINT_SUBNET_ID', ENDPOINT_SUBNET_ID, check.idOf(subnetType)))
 
 var PRIVATE_DNS_ZONE_IDS = trim(readEnvironmentVariable('PRIVATE_DNS_ZONE_IDS', ''))
+var ownZones = networked && empty(PRIVATE_DNS_ZONE_IDS)
 var zonePairs = map(check.listOf(PRIVATE_DNS_ZONE_IDS), pair => check.pairOf(pair))
 var zoneKinds = ['blob', 'queue', 'table', 'dfs', 'vault', 'sites']
 var wrongZones = filter(zonePairs, zone => !check.isResourceId(zone.value, 'Microsoft.Network/privateDnsZones'))

@@ -89,7 +89,7 @@ TAKEN: dict[str, tuple[dict[str, str], dict[str, Value]]] = {
             "MAXIMUM_INSTANCES": "100",
             "INSTANCE_MEMORY_MB": "4096",
             "EVIDENCE_LOCKED": "true",
-            "TAGS": "purpose=a=b",
+            "TAGS": ",".join(["purpose=a=b", *(f"tag-{number}=x" for number in range(14))]),
             "APP_SETTINGS": '{"AVEPOINT_CLIENT_SECRET_NAME": "opus", "OPUS_DESTROY_ENABLED": true, "VERIFY_DAYS": "0"}',
         },
         {
@@ -104,7 +104,7 @@ TAKEN: dict[str, tuple[dict[str, str], dict[str, Value]]] = {
             "maximumInstanceCount": 100,
             "instanceMemoryMB": 4096,
             "evidenceLocked": True,
-            "tags": {"purpose": "a=b"},
+            "tags": {"purpose": "a=b", **{f"tag-{number}": "x" for number in range(14)}},
             "appSettings": {"AVEPOINT_CLIENT_SECRET_NAME": "opus", "OPUS_DESTROY_ENABLED": "true", "VERIFY_DAYS": "0"},
         },
     ),
@@ -117,6 +117,7 @@ TAKEN: dict[str, tuple[dict[str, str], dict[str, Value]]] = {
             "ALERT_EMAILS": "it@contoso.com,o'hara+it@sub.contoso.co.uk,it@contoso.com",
             "NETWORK": "both",
             "NETWORK_ADDRESS_PREFIX": "10.0.0.0/8",
+            "TAGS": ",".join(f"tag-{number}=x" for number in range(14)),
             "APP_SETTINGS": """{
                 "HARVEST_RUN_HOURS": 1.5, "TABLES_DATASETS": "[ge]*/*", "VERIFY_DAYS": 0, "OPUS_DESTROY_ENABLED": false
             }""",
@@ -127,6 +128,7 @@ TAKEN: dict[str, tuple[dict[str, str], dict[str, Value]]] = {
             "allowedIpRanges": ["::1:2:3:4:5:6:7/128", "0.0.0.0/0", "203.0.113.7/32", "::/0"],
             "alertEmails": ["it@contoso.com", "o'hara+it@sub.contoso.co.uk"],
             "networkAddressPrefix": "10.0.0.0/8",
+            "tags": {f"tag-{number}": "x" for number in range(14)},
             "appSettings": {
                 "HARVEST_RUN_HOURS": "1.5",
                 "TABLES_DATASETS": "[ge]*/*",
