@@ -126,20 +126,25 @@ days_of() {
   parts "$2" | sed -n "s/^$1 *= *\([0-9][0-9]*\)$/\1/p"
 }
 
+# How many days before today may have begun what still runs: OPUS_SUBMIT_HOURS and twice OPUS_SETTLE_SECONDS at their most.
+DAYS_OF_OPERATIONS=9
+
 check_operations() {
-  local url day at_work=0 found header variable
+  local url ago day first='' at_work=0 found header variable
   url=$(deployed FUNCTION_APP_URL)
   [ -n "${APP_KEY:-}${APP_TOKEN:-}" ] && [ -n "$url" ] || return 0
   choose_header
-  for day in $(date -u +%Y-%m-%d) $(yesterday); do
+  for ((ago = DAYS_OF_OPERATIONS; ago >= 0; ago--)); do
+    day=$(day_before "$ago")
     if ! found=$(operations "$url/api/operations?date=$day"); then
       not_seen "operations at work$(hint)"
       return
     fi
+    [ "$found" = 0 ] || first=${first:-$day}
     at_work=$((at_work + found))
   done
   [ "$at_work" = 0 ] || finding "$(deployed FUNCTION_APP_NAME)" "operations at work: $at_work, and a deployment ends what runs. \
-Wait until they have ended: curl -H @- \"$url/api/operations\" <<<\"$header\$$variable\""
+Wait until they have ended: curl -H @- \"$url/api/operations?date=$first\" <<<\"$header\$$variable\""
 }
 
 # The app takes a token where callers sign in, and a key where they do not.
@@ -157,8 +162,8 @@ hint() {
 }
 
 # GNU's date, or that of a Mac.
-yesterday() {
-  date -u -d yesterday +%Y-%m-%d 2>/dev/null || date -u -v-1d +%Y-%m-%d
+day_before() {
+  date -u -d "$1 days ago" +%Y-%m-%d 2>/dev/null || date -u -v-"$1"d +%Y-%m-%d
 }
 
 # How many operations of a list, page by page, have not ended. The key goes by standard input, for a command line is there for all to read.

@@ -2,7 +2,7 @@
 
 import re
 import shutil
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -27,6 +27,11 @@ async def preflight(shell: CommandLine, azure: Standin, **variables: str) -> Don
     done = await shell.run("infra/preflight.sh", **variables)
     assert azure.management.writes == []
     return done
+
+
+def ago(days: int) -> str:
+    """Return the day so many days ago."""
+    return f"{datetime.now(UTC) - timedelta(days=days):%Y-%m-%d}"
 
 
 def about(done: Done) -> list[str]:
@@ -200,8 +205,8 @@ async def test_operations_at_work_and_a_secret_in_the_bin(shell: CommandLine, az
 
     async def operations(request: Request) -> Response:
         keys.append(request.headers["x-functions-key"])
-        today = request.query_params["date"] == f"{datetime.now(UTC):%Y-%m-%d}"
-        return JSONResponse({"value": [{"status": one} for one in ("Running" if today else "NotStarted", "Succeeded")]})
+        first = {ago(0): "Running", ago(9): "NotStarted"}.get(request.query_params["date"], "Succeeded")
+        return JSONResponse({"value": [{"status": one} for one in (first, "Succeeded")]})
 
     async def bin_of_the_vault(request: Request) -> Response:
         assert request.url.path == "/deletedsecrets"
@@ -213,7 +218,8 @@ async def test_operations_at_work_and_a_secret_in_the_bin(shell: CommandLine, az
     assert (done.status, about(done)) == (1, ["avepoint-client-secret", SITE])
     assert f"az keyvault secret recover --vault-name {VAULT} --name avepoint-client-secret" in done.output
     assert f"{SITE}: operations at work: 2, and a deployment ends what runs" in done.output
-    assert keys == ["key-of-the-app"] * 2
+    assert f'/api/operations?date={ago(9)}"' in done.output
+    assert keys == ["key-of-the-app"] * 10
     assert not [value for value in secrets.values() if value in done.output + done.errors]
 
 
@@ -320,14 +326,14 @@ async def test_operations_on_later_pages(shell: CommandLine, azure: Standin) -> 
     async def operations(request: Request) -> Response:
         after = request.query_params.get("after")
         status = {None: "Succeeded", "one": "Running", "two": "Succeeded"}[after]
-        more = {None: "one", "one": "two"}.get(after)
+        more = {None: "one", "one": "two"}.get(after) if request.query_params["date"] == ago(0) else None
         link = {"nextLink": f"https://gateway.example/api/operations?date=2026-11-30&after={more}"} if more else {}
         return JSONResponse({"value": [{"status": status}]} | link)
 
     azure.services[".sites.azure.test"] = operations
     done = await preflight(shell, azure, **VARIABLES, APP_KEY="key-of-the-app")
     assert (done.status, about(done), done.errors) == (1, [SITE], "")
-    assert "operations at work: 2" in done.output
+    assert "operations at work: 1" in done.output
 
 
 @pytest.mark.parametrize(
@@ -347,14 +353,14 @@ async def test_operations_at_work_where_callers_sign_in(
     async def operations(request: Request) -> Response:
         assert request.headers[name] == value
         assert len({"authorization", "x-functions-key"}.intersection(request.headers)) == 1
-        return JSONResponse({"value": [{"status": "Running"}]})
+        return JSONResponse({"value": [{"status": "Running"}] if request.query_params["date"] == ago(1) else []})
 
     outputs = VARIABLES | {"FUNCTION_APP_NAME": SITE, "FUNCTION_APP_URL": f"https://{SITE}.sites.azure.test"}
     deploy(azure.management, "prod-4", at="2026-11-04T10:00:00Z", outputs=outputs | {"ENTRA_CLIENT_ID": deployed})
     azure.services[".sites.azure.test"] = operations
     done = await preflight(shell, azure, **VARIABLES, **sign_in)
     assert (done.status, about(done), done.errors) == (1, [SITE], "")
-    assert "operations at work: 2" in done.output
+    assert "operations at work: 1" in done.output
     variable = "APP_TOKEN" if name == "Authorization" else "APP_KEY"
     assert f'<<<"{header.removesuffix(sign_in[variable].strip())}${variable}"' in done.output
     assert "the.token" not in done.output
