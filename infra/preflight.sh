@@ -61,6 +61,7 @@ check_ranges
 check_people
 check_functions
 check_left_out
+check_defaults
 check_days
 check_operations
 

@@ -99,6 +99,24 @@ check_left_out() {
   done
 }
 
+# What the templates choose where nothing is given: a deployment with fewer variables goes back to it.
+DEFAULTS="ASSIGN_ROLES=true INSTANCE_MEMORY_MB=2048 MAXIMUM_INSTANCES=40 STORAGE_SKU=Standard_ZRS UPDATE_STRATEGY=Recreate
+  ZONE_REDUNDANT=false"
+
+check_defaults() {
+  local choice variable before
+  for choice in $DEFAULTS; do
+    variable=${choice%=*} before=$(deployed "$variable")
+    [ -z "$before" ] || [ "$before" = "${choice#*=}" ] || [ -n "${!variable:-}" ] || is_said_already ||
+      weaker "$variable" "'$before' is deployed, and ${choice#*=} would take its place" "azd env set $variable '$before'"
+  done
+}
+
+# An account that moves into zones is a finding of its own.
+is_said_already() {
+  [ "$variable" = STORAGE_SKU ] && [ "$(in_zones "$before")" = no ]
+}
+
 # The names in an object of JSON, or in a list of name=value, sorted.
 names_in() {
   case $1 in

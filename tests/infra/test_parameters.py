@@ -199,6 +199,18 @@ def test_the_outputs_given_back_as_variables_come_to_the_same(name: str, request
     assert without_defaults(parameters(kept)) == without_defaults(parameters(ENVIRONMENTS[name]))
 
 
+def test_preflight_knows_the_defaults() -> None:
+    script = (INFRA / "preflight/weaker.sh").read_text()
+    (known,) = re.findall(r'^DEFAULTS="([^"]+)"$', script, re.MULTILINE)
+    template = (INFRA / "main.bicep").read_text()
+    parameter_of = dict(
+        re.findall(r"^output ([A-Z_]+) string = (?:toLower\(|string\()*(\w+)\)*$", template, re.MULTILINE)
+    )
+    defaults = dict(re.findall(r"^param (\w+) \S+ = '?(\w+)'?$", template, re.MULTILINE))
+    for variable, default in (choice.split("=") for choice in known.split()):
+        assert (variable, defaults[parameter_of[variable]]) == (variable, default)
+
+
 def told(deployed: Snapshot) -> Iterator[tuple[str, str]]:
     for variable in VARIABLES - NOT_TOLD:
         value = deployed.outputs[variable]

@@ -253,6 +253,35 @@ async def test_a_part_that_is_left_out(shell: CommandLine, azure: Standin) -> No
     assert "of raw, evidence, fewer days would be kept" in done.lines[3]
 
 
+async def test_a_choice_that_goes_back_to_its_default(shell: CommandLine, azure: Standin) -> None:
+    deployed = {
+        "ASSIGN_ROLES": "false",
+        "INSTANCE_MEMORY_MB": "4096",
+        "MAXIMUM_INSTANCES": "100",
+        "STORAGE_SKU": "Standard_GZRS",
+        "UPDATE_STRATEGY": "RollingUpdate",
+        "ZONE_REDUNDANT": "true",
+    }
+    deploy(azure.management, "prod-4", at="2026-11-04T10:00:00Z", outputs=VARIABLES | deployed)
+    asked = dict.fromkeys(deployed, "")
+    done = await preflight(shell, azure, **VARIABLES | asked)
+    assert (done.status, about(done), done.errors) == (1, sorted(deployed), "")
+    assert (
+        "'Standard_GZRS' is deployed, and Standard_ZRS would take its place: azd env set STORAGE_SKU '" in done.output
+    )
+    assert "ASSIGN_ROLES: 'false' is deployed" in done.output
+    chosen = {
+        "ASSIGN_ROLES": "true",
+        "INSTANCE_MEMORY_MB": "2048",
+        "MAXIMUM_INSTANCES": "1",
+        "UPDATE_STRATEGY": "Recreate",
+    }
+    done = await preflight(
+        shell, azure, **VARIABLES | chosen | {"STORAGE_SKU": "Standard_ZRS", "ZONE_REDUNDANT": "false"}
+    )
+    assert done == Done(0, "", "")
+
+
 async def test_values_that_the_parameter_file_refuses_make_no_noise(shell: CommandLine, azure: Standin) -> None:
     wrong = {"ALLOWED_IP_RANGES": "office, 1.2.3,203.0.113.0/x", "MONTHLY_BUDGET_FROM": "soon"}
     deploy(azure.management, "prod-4", at="2026-11-04T10:00:00Z", outputs=VARIABLES | {"MONTHLY_BUDGET_FROM": ""})
