@@ -480,12 +480,16 @@ module budget 'modules/budget.bicep' = if (monthlyBudget > 0) {
   }
 }
 
+// Where callers reach the app: a gateway, if there is one in front of it.
+var publicUrl = appSettings.?PUBLIC_URL ?? ''
+var address = endsWith(publicUrl, '/') ? take(publicUrl, length(publicUrl) - 1) : publicUrl
+
 module logicApp 'modules/logic-app.bicep' = if (sampleLogicApp && !empty(entraClientId)) {
   params: {
     name: name
     location: location
     tags: allTags
-    appUrl: app.outputs.url
+    appUrl: empty(address) ? app.outputs.url : address
     audience: 'api://${entraClientId}'
   }
 }

@@ -4,7 +4,7 @@ param name string
 param location string
 param tags object
 
-@description('Address of the function app')
+@description('Address of the function app, or of the gateway in front of it')
 param appUrl string
 
 @description('Client id of the app registration that the function app signs callers in with')

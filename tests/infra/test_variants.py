@@ -91,3 +91,10 @@ def test_without_gateway_or_route_azure_leads_out() -> None:
     app = alone.named(f"vnet-{NAME}/app")
     assert (app.at("addressPrefix"), app.at("defaultOutboundAccess")) == ("10.8.0.0/26", True)
     assert app.id == f"{GROUP}/Microsoft.Network/virtualNetworks/vnet-{NAME}/subnets/app"
+
+
+def test_the_sample_calls_the_gateway_where_callers_do() -> None:
+    signed_in = {"ENTRA_CLIENT_ID": PERSON, "SAMPLE_LOGIC_APP": "true", "NETWORK": "private"}
+    found = snapshot(REQUIRED | signed_in | {"APP_SETTINGS": '{"PUBLIC_URL": "https://api.contoso.com/avepoint/"}'})
+    sample = found.one("Microsoft.Logic/workflows")
+    assert sample.at("parameters.appUrl.value") == "https://api.contoso.com/avepoint"
