@@ -26,7 +26,7 @@ from sandbox.host.queues.listener import QUEUE_TRIGGER, QueueListener
 from sandbox.host.queues.outputs import QueueOutputs
 from sandbox.host.queues.storage import Queues
 from sandbox.host.runtime import Function, Runtime
-from sandbox.host.settings import HostJson, azure_pace, host_id, invisibility_seconds
+from sandbox.host.settings import HostJson, azure_pace, host_id, invisibility_seconds, is_disabled
 from sandbox.host.timers.storage import HostStorage
 from sandbox.host.timers.timer import TIMER_TRIGGER, Timer
 from sandbox.serving import GuestServer, listen
@@ -72,9 +72,9 @@ class Host:
         outputs = QueueOutputs(self._functions, self._queues, extensions.queues.message_encoding)
         invoke = Invoker(runtime, outputs, host_json.function_timeout)
         by_trigger = self._by_trigger(HTTP_TRIGGER, TIMER_TRIGGER, QUEUE_TRIGGER)
-        self._http = HttpFunctions(
-            by_trigger[HTTP_TRIGGER], prefix=self._prefix, key=self.key, own_keys=own_keys(environ), invoke=invoke
-        )
+        self._disabled = {function.name for function in self._functions if is_disabled(function.name, environ)}
+        routed = [function for function in by_trigger[HTTP_TRIGGER] if function.name not in self._disabled]
+        self._http = HttpFunctions(routed, prefix=self._prefix, key=self.key, own_keys=own_keys(environ), invoke=invoke)
         self._storage = HostStorage(environ, host_id(environ, Path.cwd()))
         self._sources: list[Source] = [
             Timer(
@@ -115,11 +115,14 @@ class Host:
         Returns:
             Whether they finished in time; those that did not are cut off.
         """
+        for name in sorted(self._disabled):
+            logger.info("'Functions.%s' is disabled", name)
         try:
             async with asyncio.timeout(None) as bound, asyncio.TaskGroup() as work:
                 server = GuestServer(_config(self._app(work.create_task)))
                 for source in self._sources:
-                    work.create_task(source.run(stop))
+                    if source.function.name not in self._disabled:
+                        work.create_task(source.run(stop))
                 work.create_task(server.serve([listening]))
                 await stop.wait()
                 server.should_exit = True

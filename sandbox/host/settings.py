@@ -85,6 +85,12 @@ def host_id(environ: Mapping[str, str], app: Path) -> str:
     return environ.get(HOST_ID_SETTING) or sha256(str(app).encode()).hexdigest()[:32]
 
 
+def is_disabled(function: str, environ: Mapping[str, str]) -> bool:
+    """Return whether a setting of Azure switches this function off; on Linux it may have underscores in its name."""
+    values = (environ.get(f"AzureWebJobs{mark}{function}{mark}Disabled", "") for mark in "._")
+    return any(value == "1" or value.lower() == "true" for value in values)
+
+
 def resolve(text: str, environ: Mapping[str, str], function: str) -> str:
     """Replace every ``%SETTING%`` by its value.
 

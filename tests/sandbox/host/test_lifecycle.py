@@ -13,6 +13,7 @@ from sandbox.host.process import running_host
 from sandbox.host.runtime import Function, Outcome, Runtime
 from sandbox.host.server import Host
 from sandbox.host.settings import HostJson
+from sandbox.serving import listen
 from tests.sandbox.host.conftest import App, write_app
 from tests.waiting import until
 
@@ -139,6 +140,33 @@ async def test_what_outlasts_the_drain_is_cut_off(monkeypatch: pytest.MonkeyPatc
     await began.wait()
     stop.set()
     assert not await serving
+
+
+async def test_a_disabled_function_does_not_run_by_itself_and_has_no_route() -> None:
+    ran, stop = list[str](), asyncio.Event()
+
+    class Noting(Runtime):
+        async def invoke(self, function: Function, *_: object) -> Outcome:
+            ran.append(function.name)
+            return Outcome(succeeded=True)
+
+    timer = {"type": "timerTrigger", "name": "timer", "schedule": "0 0 0 1 1 *", "runOnStartup": True}
+    route = {"type": "httpTrigger", "name": "req", "methods": ["GET"], "authLevel": "ANONYMOUS"}
+    functions = [Function(name, name, (timer,)) for name in ("nightly", "off", "off_too")]
+    functions += [Function(name, name, ({**route, "route": name},)) for name in ("closed", "open")]
+    switches = {"off": "1", "off_too": "TRUE", "closed": "true", "open": "0", "nightly": ""}
+    environ = {f"AzureWebJobs.{name}.Disabled": value for name, value in switches.items()}
+    host = Host(Noting(tuple(functions)), HostJson(version="2.0"), environ | {"SANDBOX_FUNCTION_KEY": "k"})
+    listening = listen(0)
+    serving = asyncio.create_task(host.serve(listening, stop))
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{listening.getsockname()[1]}") as client:
+        assert [(await client.get(f"/api/{name}")).status_code for name in ("closed", "open")] == [404, 204]
+        await until(lambda: "nightly" in ran)
+        assert set(ran) == {"nightly", "open"}
+        assert (await client.post("/admin/functions/off", headers={"x-functions-key": "k"}, json={})).status_code == 202
+        await until(lambda: "off" in ran)
+    stop.set()
+    assert await serving
 
 
 def _refused(url: str) -> bool:
