@@ -20,7 +20,7 @@ from sandbox.avepoint.wire import RefusedError
 
 _RULES = TypeAdapter(list[Rule])
 _JSON = "application/json"
-_OWN_PARAMETERS = {"from", "count", "since", "until", "tenant"}
+_OWN_PARAMETERS = {"from", "count", "since", "until", "at", "tenant"}
 
 
 class Control:
@@ -71,7 +71,7 @@ class Control:
         """Answer items of any list as one JSON array of the bytes that are served, those at the places `from` on.
 
         `count` is how many, all of the list without it; `since` and `until` make a window of a list with a time filter,
-        `tenant` filters by tenant. Every other parameter is a parent value of a child list.
+        `at` says at which instant, `tenant` filters by tenant. Every other parameter is a parent value of a child list.
         """
         name = request.path_params["resource"]
         if name not in self._avepoint.listings:
@@ -95,11 +95,11 @@ class Control:
     def _rows(self, name: str, query: dict[str, str]) -> Rows:
         first = whole(query, "from", 0, minimum=0, maximum=None)
         count = whole(query, "count", "", minimum=0, maximum=None) if "count" in query else None
-        since, until = (_moment(query.get(bound)) for bound in ("since", "until"))
+        since, until, at = (_moment(query.get(name)) for name in ("since", "until", "at"))
         tenant = query.get("tenant")
         parents = {parameter: value for parameter, value in query.items() if parameter not in _OWN_PARAMETERS}
         whole_list = None if count is None else first + count
-        rows = self._avepoint.rows(name, parents, window=(since, until), tenant=tenant, count=whole_list)
+        rows = self._avepoint.rows(name, parents, window=(since, until), tenant=tenant, count=whole_list, at=at)
         return Rows(rows.items, rows.numbers[first:])
 
 

@@ -47,8 +47,7 @@ class AvePoint:
     @property
     def holdings(self) -> Holdings:
         """What the lists hold now, with the settings as they are."""
-        now = self.settings.now or datetime.fromtimestamp(self.clock(), UTC)
-        return Holdings(self.listings, self.settings, now.astimezone(UTC), self._today)
+        return self._holdings(self.settings.now or datetime.fromtimestamp(self.clock(), UTC))
 
     def item(self, resource: str, n: int, parents: Mapping[str, str] = _NO_PARENTS) -> bytes:
         """Return item n (from 0) of a list as it is served, byte for byte; `parents` as for `items`.
@@ -89,9 +88,16 @@ class AvePoint:
         window: tuple[datetime | None, datetime | None] = (None, None),
         tenant: str | None = None,
         count: int | None = None,
+        at: datetime | None = None,
     ) -> Rows:
-        """Return what `items` does without making the items yet; `count` as if the whole list held that many."""
-        holdings = self.holdings
+        """Return what `items` does without making the items yet.
+
+        Args:
+            resource, parents, window, tenant: as for `items`.
+            count: as if the whole list held that many.
+            at: what the list holds at that instant (with a zone); now without it.
+        """
+        holdings = self._holdings(at) if at else self.holdings
         family = Families(holdings).of(resource, parents)
         return holdings.rows(resource, family, span=Span(*window), tenant=tenant, count=count)
 
@@ -125,3 +131,6 @@ class AvePoint:
         """Take back all faults and changes of settings; what was stored and logged stays."""
         self.faults.clear()
         self.settings = self._initial
+
+    def _holdings(self, moment: datetime) -> Holdings:
+        return Holdings(self.listings, self.settings, moment.astimezone(UTC), self._today)

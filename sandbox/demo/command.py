@@ -83,7 +83,7 @@ async def _demo(args: Namespace, console: Console) -> int:
 async def _first_night(client: httpx.AsyncClient, stack: Stack, console: Console) -> tuple[list[Snapshot], list[str]]:
     _headline(console, "The first night: every list that AvePoint gives by default, and one by parent")
     runs = await harvest_night(client, console, child=True)
-    snapshots = [await compared(client, stack, one) for one in await read_back(stack, runs)]
+    snapshots = [await compared(client, stack.avepoint_url, one) for one in await read_back(stack, runs)]
     console.print("\nRead from storage, and compared with the manifests and with AvePoint:\n")
     console.print(snapshot_table(snapshots))
     console.print("\nThe verdict of a snapshot says how sure it is that nothing is missing:")

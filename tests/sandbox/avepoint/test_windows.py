@@ -6,6 +6,8 @@ from itertools import islice
 import pytest
 
 from sandbox.avepoint.windows import Events, Span
+from sandbox.demo.snapshots import compared
+from sandbox.readback import Snapshot
 
 from .conftest import Service
 from .documented import DOCUMENTED, WINDOWED
@@ -136,3 +138,19 @@ def test_the_time_line_has_a_beginning() -> None:
     events = Events(datetime(1, 1, 1, 5, tzinfo=UTC), count=1_000, step=timedelta(hours=1))
     assert list(events.numbers()) == [5, 4, 3, 2, 1, 0]
     assert not events.numbers(Span(datetime(2, 1, 1, tzinfo=UTC), None))
+
+
+@pytest.mark.parametrize(
+    ("items", "fault"),
+    [(20, None), (19, None), (18, "18 items, AvePoint holds 19 to 20"), (21, "21 items, AvePoint holds 19 to 20")],
+)
+async def test_a_list_may_lose_its_oldest_item_between_harvest_and_comparison(
+    service: Service, items: int, fault: str | None
+) -> None:
+    """The window ends a minute before the hour; AvePoint holds the 20 newest items, of which one happens each hour."""
+    service.avepoint.change({"items": {"aos-audit": 20}})
+    service.clock.now = (NOW + timedelta(minutes=2)).timestamp()
+    window = ((NOW - hours(48)).isoformat(), (NOW - timedelta(minutes=1)).isoformat())
+    snapshot = Snapshot("graph", "aos-audit", items, 1, 1, "complete", "", window, None, ())
+    found = await compared(service.client, str(service.client.base_url), snapshot)
+    assert found.faults == ((fault,) if fault else ())
