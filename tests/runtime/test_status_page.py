@@ -215,6 +215,17 @@ async def test_a_large_number_is_shown_exactly(browser: Browser, host: RunningHo
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 async def test_axe_finds_nothing(browser: Browser, host: RunningHost, width: int, dark: bool) -> None:  # noqa: FBT001 - a parameter
     page = await entered(browser, host, width=width, dark=dark)
+async def test_a_chart_of_one_day_shows_this_day(browser: Browser, host: RunningHost) -> None:
+    page = await reading(browser, host)
+    day = {"day": "2026-01-01", "value": None, "items": 1}
+    await answering(page, f"datasets/{APPS}/history?days=90", json.dumps({"value": [day]}))
+    await page.evaluate("uPlot = new Proxy(uPlot, {construct: (made, given) => (drawn = new made(...given))}), 0")
+    await view(page, f"dataset/{APPS}")
+    await page.wait_for_selector(".chart canvas", timeout=WITHIN)
+    await page.wait_for_function("window.drawn?.scales.x.max", timeout=WITHIN)
+    assert await page.evaluate("drawn.scales.x.max - drawn.scales.x.min") <= 7 * 86_400
+
+
     for name in ("overview", f"dataset/{APPS}", "reports", "report/not-used", "runs", "operations", "health"):
         await view(page, name)
         await page.evaluate(AXE.read_text())  # a script tag would break the policy of the page

@@ -152,7 +152,7 @@
       height: 220,
       tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), "Etc/UTC"),
       scales: {
-        x: { range: (_, first, last) => (first === last ? [first - 3 * DAY, last + 3 * DAY] : [first, last]) },
+        x: { range: (_, first, last) => (counts.length === 1 ? [first - 3 * DAY, first + 3 * DAY] : [first, last]) },
         y: { range: (_, low, high) => [0, Math.max(high * 1.1, 1)] },
       },
       axes: [axis, { ...axis, size: 70 }],
