@@ -271,3 +271,6 @@ async def test_what_comes_from_outside_is_shown_as_text(browser: Browser, host: 
     await view(page, "overview")
     assert await page.locator("main img").count() == 0
     assert "<img src=x" in await page.locator("main").inner_text()
+    for name in await page.locator("nav a").evaluate_all("links => links.map(({hash}) => hash.slice(1))"):
+        await view(page, name)
+        assert "copy does not hold" not in await page.locator("main").inner_text(), name

@@ -404,6 +404,6 @@
     main.focus({ preventScroll: true });
   });
   document.getElementById("footer").textContent = copy ? `A copy of ${time(copy.madeAt)}.` : "";
-  if (copy) document.querySelectorAll("nav a[href='#operations'], nav a[href='#health']").forEach((link) => link.remove());
+  if (copy) document.querySelectorAll("nav a:is([href='#runs'], [href='#operations'], [href='#health'])").forEach((link) => link.remove());
   show();
 })();
