@@ -128,14 +128,51 @@ async def test_rows_are_sorted_and_searched(browser: Browser, host: RunningHost)
     assert APPS in await page.locator("main tbody tr").first.inner_text()
 
 
-async def test_a_wrong_key_asks_for_another(browser: Browser, host: RunningHost) -> None:
-    page = await browser.new_page()
-    await page.goto(f"{host.url}/api/status")
-    for _ in range(2):
-        await page.wait_for_selector("#entrance:not([hidden])", timeout=WITHIN)
-        await page.fill("#key", "wrong")
-        await page.click("#entrance button")
-    await page.wait_for_selector("#entrance:not([hidden])", timeout=WITHIN)
+async def test_a_wrong_key_asks_for_another_and_says_why(browser: Browser, host: RunningHost) -> None:
+    page = await at_entrance(browser, host, "reports")
+    assert not await page.get_by_role("alert").is_visible()
+    for key in ("wrong", "ключ"):
+        await given(page, key)
+        await page.wait_for_selector("text=The app does not accept this key", timeout=WITHIN)
+        await page.wait_for_function("document.activeElement.id === 'key'", timeout=WITHIN)
+    await given(page, host.key)
+    await page.wait_for_selector("main dt", timeout=WITHIN)
+    assert not await page.get_by_role("alert").is_visible()
+
+
+async def test_a_view_that_the_key_does_not_open_says_so(browser: Browser, host: RunningHost) -> None:
+    """A key of single functions opens some views only, and is still good for them."""
+    page = await reading(browser, host)
+    await page.route("**/api/operations*", lambda route: route.fulfill(status=401))
+    await page.evaluate("location.hash = '#operations'")
+    await page.wait_for_selector("text=another view", timeout=WITHIN)
+    await view(page, "reports")
+
+
+@pytest.mark.parametrize("other", ["", "<html>Sign in to the proxy</html>"], ids=["nobody", "a proxy"])
+async def test_an_app_that_does_not_answer_is_named(browser: Browser, host: RunningHost, other: str) -> None:
+    page = await reading(browser, host)
+    await page.route(
+        "**/api/runs*",
+        lambda route: route.fulfill(body=other, content_type="text/html") if other else route.abort(),
+    )
+    await page.evaluate("location.hash = '#runs'")
+    await page.wait_for_selector("main >> text=Check the network", timeout=WITHIN)
+    await view(page, "overview")
+    assert "Check the network" in await page.locator("main").inner_text()  # what waits is not known
+
+
+async def test_a_view_is_announced_by_its_heading(browser: Browser, host: RunningHost) -> None:
+    page = await reading(browser, host)
+    for name, heading in (("runs", "Runs"), ("reports", "Reports")):
+        await view(page, name)
+        await page.wait_for_function(
+            "told => document.activeElement.textContent === told && document.title.startsWith(told)", arg=heading
+        )
+    assert await page.locator("main").get_attribute("aria-live") is None
+    await page.route("**/api/runs*", lambda _: None)
+    await page.evaluate("location.hash = '#runs'")
+    await page.wait_for_selector("[role=status] >> text=Loading", timeout=WITHIN)
 
 
 async def at_entrance(browser: Browser, host: RunningHost, name: str) -> Page:
@@ -178,6 +215,17 @@ async def test_a_chart_is_whole_after_the_key_was_given(browser: Browser, host: 
     assert drawn["width"] > 600
 
 
+async def test_a_chart_of_one_day_shows_this_day(browser: Browser, host: RunningHost) -> None:
+    page = await reading(browser, host)
+    day = {"day": "2026-01-01", "value": None, "items": 1}
+    await answering(page, f"datasets/{APPS}/history?days=90", json.dumps({"value": [day]}))
+    await page.evaluate("uPlot = new Proxy(uPlot, {construct: (made, given) => (drawn = new made(...given))}), 0")
+    await view(page, f"dataset/{APPS}")
+    await page.wait_for_selector(".chart canvas", timeout=WITHIN)
+    await page.wait_for_function("window.drawn?.scales.x.max", timeout=WITHIN)
+    assert await page.evaluate("drawn.scales.x.max - drawn.scales.x.min") <= 7 * 86_400
+
+
 @pytest.mark.parametrize("name", ["report/%", "%"])
 async def test_an_address_that_was_not_copied_whole_shows_something(
     browser: Browser, host: RunningHost, name: str
@@ -193,7 +241,7 @@ async def test_a_list_that_goes_on_says_so(browser: Browser, host: RunningHost) 
     goes_on = {"nextLink": f"{host.url}/api/more"}
     await answering(page, f"datasets/{APPS}/changes?top=100", json.dumps({"value": [change], **goes_on}))
     await view(page, f"dataset/{APPS}")
-    assert "The list has more than these 1." in await page.locator("main").inner_text()
+    assert "1 row. The list has more." in await page.locator("main").inner_text()
     for path in ("operations", "operations?uncertain=true"):
         await answering(page, path, json.dumps({"value": [], **goes_on}))
     await view(page, "operations")
@@ -215,17 +263,6 @@ async def test_a_large_number_is_shown_exactly(browser: Browser, host: RunningHo
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 async def test_axe_finds_nothing(browser: Browser, host: RunningHost, width: int, dark: bool) -> None:  # noqa: FBT001 - a parameter
     page = await entered(browser, host, width=width, dark=dark)
-async def test_a_chart_of_one_day_shows_this_day(browser: Browser, host: RunningHost) -> None:
-    page = await reading(browser, host)
-    day = {"day": "2026-01-01", "value": None, "items": 1}
-    await answering(page, f"datasets/{APPS}/history?days=90", json.dumps({"value": [day]}))
-    await page.evaluate("uPlot = new Proxy(uPlot, {construct: (made, given) => (drawn = new made(...given))}), 0")
-    await view(page, f"dataset/{APPS}")
-    await page.wait_for_selector(".chart canvas", timeout=WITHIN)
-    await page.wait_for_function("window.drawn?.scales.x.max", timeout=WITHIN)
-    assert await page.evaluate("drawn.scales.x.max - drawn.scales.x.min") <= 7 * 86_400
-
-
     for name in ("overview", f"dataset/{APPS}", "reports", "report/not-used", "runs", "operations", "health"):
         await view(page, name)
         await page.evaluate(AXE.read_text())  # a script tag would break the policy of the page
@@ -259,6 +296,9 @@ async def test_a_copy_needs_neither_app_nor_network(
     assert APPS in await page.locator("main").inner_text()
     await view(page, f"dataset/{APPS}")
     await page.wait_for_selector(".chart canvas")
+    for name in await page.locator("nav a").evaluate_all("links => links.map(({hash}) => hash.slice(1))"):
+        await view(page, name)
+        assert "copy does not hold" not in await page.locator("main").inner_text(), name
     assert asked == []
 
 
@@ -271,6 +311,3 @@ async def test_what_comes_from_outside_is_shown_as_text(browser: Browser, host: 
     await view(page, "overview")
     assert await page.locator("main img").count() == 0
     assert "<img src=x" in await page.locator("main").inner_text()
-    for name in await page.locator("nav a").evaluate_all("links => links.map(({hash}) => hash.slice(1))"):
-        await view(page, name)
-        assert "copy does not hold" not in await page.locator("main").inner_text(), name

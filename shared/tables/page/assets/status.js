@@ -5,6 +5,8 @@
   const main = document.getElementById("main");
   const entrance = document.getElementById("entrance");
   const leave = document.getElementById("leave");
+  const refused = document.getElementById("refused");
+  const state = document.getElementById("state");
   const stored = document.getElementById("data");
   const copy = stored ? parsed(stored.textContent) : null;
 
@@ -17,6 +19,8 @@
     }
   }
 
+  const SENDABLE = /^[!-~]+$/; // a header takes nothing else, and a key is nothing else
+
   // A number of JavaScript has 53 bits, a column 64: what does not fit is kept as it is written, where the browser can.
   function parsed(text) {
     return JSON.parse(text, (_, value, context) => (Number.isInteger(value) && !Number.isSafeInteger(value) && context && JSON.rawJSON ? JSON.rawJSON(context.source) : value));
@@ -28,8 +32,15 @@
       return copy.answers[path];
     }
     const key = sessionStorage.getItem("key");
-    const answer = await fetch(path, { headers: key ? { "x-functions-key": key } : {}, cache: "no-store" });
-    if (answer.ok) return parsed(await answer.text());
+    if (key && !SENDABLE.test(key)) throw new Problem("", 401);
+    let answer;
+    try {
+      answer = await fetch(path, { headers: key ? { "x-functions-key": key } : {}, cache: "no-store" });
+      if (answer.ok) return parsed(await answer.text());
+    } catch (error) {
+      const what = error instanceof SyntaxError ? "Something else answered in place of the app" : "The app does not answer";
+      throw new Problem(`${what}. Check the network, the VPN and the proxy, then reload this page.`);
+    }
     // The host's own errors (401, 404, 414) have no body.
     const body = await answer.json().catch(() => null);
     throw new Problem(body?.error?.message ?? `The app answered ${answer.status}.`, answer.status);
@@ -66,14 +77,14 @@
   }
 
   const number = (value) => (value === null || value === undefined ? "" : value.toLocaleString("en"));
+  const counted = (count, one, many) => `${number(count)} ${count === 1 ? one : many}`;
   const time = (text) => (text ? `${text.slice(0, 10)} ${text.slice(11, 16)} UTC` : "");
   const shown = (value) => (value === null || value === undefined ? "" : typeof value === "object" ? JSON.stringify(value) : String(value));
 
   function age(seconds) {
     if (seconds === null || seconds === undefined) return "";
     const [size, name] = [[86400, "day"], [3600, "hour"], [60, "minute"], [1, "second"]].find(([one]) => seconds >= one) ?? [1, "second"];
-    const count = Math.floor(seconds / size);
-    return `${count} ${name}${count === 1 ? "" : "s"}`;
+    return counted(Math.floor(seconds / size), name, `${name}s`);
   }
 
   // columns: [{title, value, cell, number}]; value sorts and searches, cell shows. more: the link to what a list has beyond its first page.
@@ -94,8 +105,8 @@
     const draw = () => {
       const found = visible();
       body.replaceChildren(...found.slice(0, 500).map((row) => make("tr", null, columns.map((column) => make("td", { class: column.number ? "number" : null }, (column.cell ?? ((one) => shown(column.value(one))))(row))))));
-      count.textContent = found.length > 500 ? `The first 500 of ${number(found.length)} rows.` : `${number(found.length)} rows.`;
-      if (more) count.append(` The list has more than these ${number(rows.length)}.`);
+      count.textContent = found.length > 500 ? `The first 500 of ${number(found.length)} rows.` : `${counted(found.length, "row", "rows")}.`;
+      if (more) count.append(" The list has more.");
     };
     function sort(index) {
       order = { index, sign: order?.index === index ? -order.sign : 1 };
@@ -176,14 +187,15 @@
     const unsure = held.filter((one) => one.verdict && one.verdict !== "complete");
     const missing = held.filter((one) => !one.latestRun);
     const cards = [
-      [held.length - missing.length, "datasets with a snapshot"],
-      [number(held.reduce((sum, one) => sum + (one.items ?? 0), 0)), "items"],
-      [unsure.length, "not proven complete"],
-      [missing.length, "chosen, without a snapshot"],
+      [held.length - missing.length, "dataset with a snapshot", "datasets with a snapshot"],
+      [held.reduce((sum, one) => sum + (one.items ?? 0), 0), "item", "items"],
+      [unsure.length, "not proven complete", "not proven complete"],
+      [missing.length, "chosen, without a snapshot", "chosen, without a snapshot"],
     ];
     return [
       make("h2", null, "What is there, and how fresh"),
-      make("ul", { class: "cards" }, cards.map(([value, words]) => make("li", null, make("strong", null, value), words))),
+      make("ul", { class: "cards" }, cards.map(([value, one, many]) => make("li", null, make("strong", null, number(value)), value === 1 ? one : many))),
+      runs.problem && !copy ? make("p", { class: "notice" }, `What waits is not known. ${runs.problem.message}`) : null,
       waiting.map((one) => make("p", { class: "notice" }, `${one.source}/${one.dataset} waits until ${time(one.waiting.until)}: ${one.waiting.for}`)),
       table(
         "Datasets",
@@ -264,7 +276,7 @@
     return [
       make("h2", null, title),
       make("p", null, description),
-      fields.length && !copy ? make("form", { class: "tools", onsubmit: again }, fields, make("button", { type: "submit" }, "Ask again")) : null,
+      fields.length && !copy ? make("form", { class: "tools", onsubmit: again }, fields, make("button", { type: "submit" }, "Show")) : null,
       table(
         title,
         columns.map((column) => ({ title: column.name, value: (row) => row[column.name], number: ["long", "double"].includes(column.type) })),
@@ -314,12 +326,12 @@
     ];
     return [
       make("h2", null, "Opus operations"),
-      make("h3", null, "Wait for the word of a person"),
+      make("h3", null, "Uncertain: a person has to find out"),
       listed("Uncertain operations", columns, uncertain, "Nothing is uncertain."),
       uncertain.value.length && !copy
         ? [make("p", null, "Look into Opus for the outcome of the items, and record it:"), command(`curl -X POST '${address("operations/OPERATION_ID/resolve")}' -H 'x-functions-key: KEY' -H 'Content-Type: application/json' -d '{"outcome": "Succeeded", "note": "Gone from Opus.", "checkedBy": "Jane"}'`)]
         : null,
-      make("h3", null, "Today"),
+      make("h3", null, "Today (UTC)"),
       listed("Operations of today", columns, today, "Nobody has submitted or destroyed anything today.", { search: true, file: "operations" }),
     ];
   }
@@ -346,6 +358,7 @@
 
   const VIEWS = { overview, dataset, reports, report, runs, operations, health };
   const PARENTS = { dataset: "overview", report: "reports" };
+  const TITLE = document.title;
   let turn = 0;
 
   function readable(part) {
@@ -366,6 +379,7 @@
       here ? link.setAttribute("aria-current", "page") : link.removeAttribute("aria-current");
     }
     main.setAttribute("aria-busy", "true");
+    state.textContent = "Loading…";
     try {
       const content = (await view(...rest, ...(query ? [`?${query}`] : []))).flat(3);
       if (mine !== turn) return;
@@ -373,16 +387,33 @@
       main.replaceChildren(...content.filter(Boolean));
     } catch (problem) {
       if (mine !== turn) return;
-      enter(problem.status !== 401);
-      if (problem.status !== 401) main.replaceChildren(make("p", { class: "notice bad" }, problem.message ?? String(problem)));
+      const isRefused = problem.status === 401;
+      enter(!isRefused);
+      if (isRefused && sessionStorage.getItem("key")) refused.textContent = "The app does not accept this key. Copy the key again, or open another view if the key is for some views only.";
+      if (!isRefused) main.replaceChildren(make("p", { class: "notice bad" }, problem.message ?? String(problem)));
     } finally {
-      main.removeAttribute("aria-busy");
+      if (mine === turn) {
+        main.removeAttribute("aria-busy");
+        state.textContent = "";
+      }
     }
+    const heading = main.querySelector("h2");
+    document.title = main.hidden || !heading ? TITLE : `${heading.textContent} – ${TITLE}`;
+  }
+
+  // The focus goes where the reader goes on, so that a screen reader says what has come.
+  async function move() {
+    await show();
+    if (main.hidden) return;
+    const heading = main.querySelector("h2");
+    heading?.setAttribute("tabindex", "-1");
+    (heading ?? main).focus({ preventScroll: true });
   }
 
   function enter(open) {
     entrance.hidden = open;
     main.hidden = !open;
+    refused.textContent = "";
     leave.hidden = !open || Boolean(copy) || !sessionStorage.getItem("key");
     if (!open) document.getElementById("key").focus();
   }
@@ -391,7 +422,7 @@
     event.preventDefault();
     sessionStorage.setItem("key", new FormData(entrance).get("key").trim());
     entrance.reset();
-    show();
+    move();
   });
   leave.addEventListener("click", () => {
     sessionStorage.removeItem("key");
@@ -399,9 +430,8 @@
     enter(false);
   });
   window.addEventListener("hashchange", async () => {
-    await show();
+    await move();
     window.scrollTo(0, 0);
-    main.focus({ preventScroll: true });
   });
   document.getElementById("footer").textContent = copy ? `A copy of ${time(copy.madeAt)}.` : "";
   if (copy) document.querySelectorAll("nav a:is([href='#runs'], [href='#operations'], [href='#health'])").forEach((link) => link.remove());
