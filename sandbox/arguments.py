@@ -10,7 +10,7 @@ LONGEST: Final = 1e9
 def count(text: str) -> int:
     """Read a whole number that is not below 0."""
     if not text.isdecimal():
-        raise ArgumentTypeError(f"{text!r} is no whole number, 0 or more")
+        raise ArgumentTypeError(f"{text!r} is not a whole number that is 0 or more")
     return int(text)
 
 
@@ -36,5 +36,5 @@ def duration(text: str) -> float:
     except ValueError:
         number = 0
     if not 0 < number < LONGEST:
-        raise ArgumentTypeError(f"{text!r} is no number above 0")
+        raise ArgumentTypeError(f"{text!r} is not a number above 0")
     return number

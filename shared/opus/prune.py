@@ -19,7 +19,7 @@ from shared.opus.evidence.survey import Found
 from shared.opus.ledger.store import OperationStore
 from shared.opus.verify import gather_evidence
 from shared.services import storage_alone
-from shared.settings import CommandResult, add_settings_option, load_storage_settings, run_command
+from shared.settings import CommandResult, add_settings_option, load_storage_settings, read_day, run_command
 
 
 def beginnings(seen: SeenPiece, before: date) -> Mapping[str, Found]:
@@ -56,8 +56,8 @@ def main(argv: Sequence[str]) -> int:
         The exit status: 0 when it is done, 1 when something is wrong with the evidence, 2 when that is not known.
     """
     parser = ArgumentParser(prog="python -m shared.opus.prune", description="Declare old Opus evidence as pruned.")
-    parser.add_argument("--before", type=date.fromisoformat, metavar="DATE", required=True, help="operations before it")
-    parser.add_argument("--apply", action="store_true", help="write the word; without it, only say what would be")
+    parser.add_argument("--before", type=read_day, metavar="DATE", required=True, help="operations before it")
+    parser.add_argument("--apply", action="store_true", help="write the declaration; without it, only show it")
     add_settings_option(parser)
     return run_command(_declared, parser.parse_args(argv))
 

@@ -22,7 +22,7 @@ from shared.opus.evidence.gathering import Ledger, first_day_known, read_heads, 
 from shared.opus.ledger.marks import operation_id_of
 from shared.opus.ledger.store import OperationStore
 from shared.services import storage_alone
-from shared.settings import CommandResult, add_settings_option, load_storage_settings, run_command
+from shared.settings import CommandResult, add_settings_option, load_storage_settings, read_day, run_command
 
 _FOLDER = "date="
 _JSON = re.compile(r"\{[^{}]*\}")
@@ -102,7 +102,7 @@ def main(argv: Sequence[str]) -> int:
 def _arguments(argv: Sequence[str]) -> Namespace:
     parser = ArgumentParser(prog="python -m shared.opus.verify", description="Verify the chains of Opus evidence.")
     parser.add_argument("--caller", help="only the evidence of this caller, as it stands there: key, or entra:{id}")
-    parser.add_argument("--since", type=date.fromisoformat, metavar="DATE", help="only operations begun on or after it")
+    parser.add_argument("--since", type=read_day, metavar="DATE", help="only operations begun on or after it")
     parser.add_argument(
         "--anchor",
         type=Path,

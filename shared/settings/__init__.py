@@ -1,6 +1,6 @@
 """The app settings: one typed object, read once, every fault named by its app setting."""
 
-from shared.settings.command import CANNOT_TELL, CommandResult, end_unread, run_command, say
+from shared.settings.command import CANNOT_TELL, CommandResult, end_unread, read_day, run_command, say
 from shared.settings.loading import load_settings, load_storage_settings
 from shared.settings.local import add_settings_option, use_local_settings
 from shared.settings.model import DEFAULT_SECRET_NAME, Credential, Settings
@@ -19,6 +19,7 @@ __all__ = [
     "is_loopback",
     "load_settings",
     "load_storage_settings",
+    "read_day",
     "run_command",
     "say",
     "use_local_settings",

@@ -5,9 +5,10 @@ import logging
 import os
 import signal
 import sys
-from argparse import Namespace
+from argparse import ArgumentTypeError, Namespace
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
+from datetime import date
 from typing import Never
 
 from shared.errors import AppError
@@ -43,6 +44,18 @@ def run_command(find: Callable[[Namespace], Coroutine[None, None, CommandResult]
         return CANNOT_TELL
     say(result.text)
     return result.status
+
+
+def read_day(text: str) -> date:
+    """Read the value of an option that is a day.
+
+    Raises:
+        ArgumentTypeError: It is not one.
+    """
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise ArgumentTypeError(f"{text!r} is not a day: write it as YYYY-MM-DD, for example 2026-01-31") from None
 
 
 def say(text: str) -> None:

@@ -61,8 +61,8 @@ class TestMonth:
         [
             (["graph/enpower-powerapp=1"], "the closest name is 'graph/enpower-powerapps'"),
             (["graph/enpower-powerapps"], "is not SOURCE/DATASET=ITEMS"),
-            (["graph/enpower-powerapps=x"], "'x' is no whole number"),
-            (["graph/enpower-powerapps=1:0"], "'0' is no number above 0"),
+            (["graph/enpower-powerapps=x"], "'x' is not a whole number"),
+            (["graph/enpower-powerapps=1:0"], "'0' is not a number above 0"),
             (["graph/enpower-powerapp-launches=1"], "name graph/enpower-powerapps, too"),
             (["graph/enpower-powerapps=1", "--page-size", "0"], "it has to be 1 or more"),
             ([], "required"),

@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from hashlib import sha256
 
@@ -10,7 +10,7 @@ import pytest
 
 from sandbox.azurite import Azurite
 from shared.azure.storage import Container
-from shared.opus import prune
+from shared.opus import prune, verify
 from shared.opus.evidence.archive import Archive
 from shared.opus.evidence.findings import problems
 from shared.opus.ledger.store import OperationStore
@@ -98,3 +98,12 @@ async def test_the_command_needs_the_storage_account_alone(
     assert await asyncio.to_thread(prune.main, ["--before", tomorrow]) == 0
 
     assert "links 1 to 1, the last is " in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("main", "option"), [(prune.main, "--before"), (verify.main, "--since")])
+def test_a_day_that_is_not_one_is_refused_with_an_example(
+    main: Callable[[Sequence[str]], int], option: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        main([option, "yesterday"])
+    assert f"{option}: 'yesterday' is not a day: write it as YYYY-MM-DD" in capsys.readouterr().err
