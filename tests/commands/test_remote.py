@@ -110,3 +110,15 @@ def test_a_key_goes_to_no_doubtful_address(capsys: pytest.CaptureFixture[str], u
     with pytest.raises(SystemExit, match="2"):
         main(["runs", "--url", url])
     assert "argument --url: " in capsys.readouterr().err
+
+
+def test_the_zone_of_the_next_harvest_is_named(
+    respx_mock: respx.MockRouter, capsys: pytest.CaptureFixture[str]
+) -> None:
+    dataset: dict[str, object] = {"source": "graph", "name": "aos-jobs", "kind": "full", "enabled": True}
+    dataset |= {"latestRun": None, "verdict": None, "ageSeconds": None, "items": None}
+    dataset |= {"nextTick": "2026-12-01T02:00:00Z"}
+    respx_mock.get(f"{APP}/api/datasets").respond(json={"value": [dataset]})
+    assert main(["datasets", "--url", APP]) == 0
+    head, row = capsys.readouterr().out.splitlines()
+    assert (head.split("  ")[-1].strip(), row.split("  ")[-1]) == ("next (UTC)", "2026-12-01 02:00")

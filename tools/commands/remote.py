@@ -143,7 +143,7 @@ def _report(answer: bytes) -> tuple[list[str], int]:
 
 def _datasets(answer: bytes) -> tuple[list[str], int]:
     harvested = [one for one in DatasetList.from_json(answer).value if one.enabled]
-    rows = [("dataset", "verdict", "items", "age", "next")]
+    rows = [("dataset", "verdict", "items", "age", "next (UTC)")]
     rows += [
         (
             f"{one.source}/{one.name}",
