@@ -72,8 +72,13 @@ def ask_app(name: str, argv: Sequence[str], environ: Mapping[str, str]) -> int:
     )
     parser.add_argument("--json", action="store_true", help="print what the app answers")
     args = parser.parse_args(argv)
-    answer = _get(f"{args.url}/api/{COMMANDS[name].route}", _sign_in(environ))
-    lines, status = READERS[name](answer)
+    url = f"{args.url}/api/{COMMANDS[name].route}"
+    answer = _get(url, _sign_in(environ))
+    try:
+        lines, status = READERS[name](answer)
+    except AppError as error:
+        remedy = "Is this the address of the app, and does the app have the version of this command?"
+        raise GiveUp(f"{url} did not answer as this app does: {error}", remedy=remedy) from None
     print(json.dumps(json.loads(answer), indent=2) if args.json else "\n".join(lines))
     return status
 
