@@ -29,7 +29,7 @@ def environment(thing: Thing) -> Item:
         "environmentType": here.type,
         "isDefault": here.type == "Default",
         "createdTime": stamp(world.ago(30 + luck.below("age", 1_800))),
-        "lastModifiedTime": stamp(world.ago(luck.share("changed") * 30, since_night=world.night)),
+        "lastModifiedTime": stamp(world.ago(luck.share("changed") * 30)),
         "environmentOwnerId": owner.id,
         "environmentOwnerDisplayName": owner.name,
         "environmentOwnerDepartment": owner.department,

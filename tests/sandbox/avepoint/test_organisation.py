@@ -178,6 +178,11 @@ class TestNights:
 
         assert 0.05 * ITEMS < moved < 0.5 * ITEMS
 
+    def test_no_environment_is_modified_by_a_night_alone(self) -> None:
+        before, after = (column(listed("enpower-environments", night), "lastModifiedTime") for night in (0, 1))
+
+        assert before == after
+
     def test_people_leave(self) -> None:
         archived = [column(listed("enpower-mailboxes", night), "status").count("Archived") for night in (0, 30, 60)]
 
