@@ -226,6 +226,16 @@ async def test_a_chart_of_one_day_shows_this_day(browser: Browser, host: Running
     assert await page.evaluate("drawn.scales.x.max - drawn.scales.x.min") <= 7 * 86_400
 
 
+async def test_the_link_to_the_content_stays_in_its_view(browser: Browser, host: RunningHost) -> None:
+    page = await reading(browser, host)
+    await page.locator("a.skip").focus()
+    await page.keyboard.press("Enter")
+    await page.wait_for_function("document.activeElement.closest('main')", timeout=WITHIN)
+    assert page.url.endswith("#reports")
+    await page.keyboard.press("Tab")
+    assert "#report/" in str(await page.evaluate("document.activeElement.href"))
+
+
 @pytest.mark.parametrize("name", ["report/%", "%"])
 async def test_an_address_that_was_not_copied_whole_shows_something(
     browser: Browser, host: RunningHost, name: str

@@ -404,7 +404,10 @@
   // The focus goes where the reader goes on, so that a screen reader says what has come.
   async function move() {
     await show();
-    if (main.hidden) return;
+    if (!main.hidden) focusContent();
+  }
+
+  function focusContent() {
     const heading = main.querySelector("h2");
     heading?.setAttribute("tabindex", "-1");
     (heading ?? main).focus({ preventScroll: true });
@@ -428,6 +431,11 @@
     sessionStorage.removeItem("key");
     main.replaceChildren();
     enter(false);
+  });
+  // The address after # names the view, so the link must not change it.
+  document.querySelector(".skip").addEventListener("click", (event) => {
+    event.preventDefault();
+    main.hidden ? document.getElementById("key").focus() : focusContent();
   });
   window.addEventListener("hashchange", async () => {
     await move();
