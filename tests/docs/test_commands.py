@@ -85,7 +85,10 @@ async def test_the_answers_are_those_of_the_page(
     for program in ("curl", "jq"):
         require(program, why="the pages use it")
     simulator.avepoint.calm()
-    settings = {**os.environ, **app_settings(azurite, simulator)}
+    values = app_settings(azurite, simulator)
+    settings = {**os.environ, **values}
+    file = tmp_path_factory.mktemp("settings") / "local.settings.json"
+    file.write_text(json.dumps({"Values": values}))
     shown = [one for page in WALKED for one in answers(page)]
     async with running_host(log=tmp_path_factory.mktemp("host") / "host.log", env=settings) as host:
         printed = await walk(
@@ -94,6 +97,7 @@ async def test_the_answers_are_those_of_the_page(
                 **settings,
                 "APP": host.url,
                 "KEY": host.key,
+                "SETTINGS": str(file),
                 "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
             },
         )
