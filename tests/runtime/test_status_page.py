@@ -236,6 +236,14 @@ async def test_the_link_to_the_content_stays_in_its_view(browser: Browser, host:
     assert "#report/" in str(await page.evaluate("document.activeElement.href"))
 
 
+@pytest.mark.usefixtures("harvested")
+async def test_a_parameter_says_what_it_means_without_a_mouse(browser: Browser, host: RunningHost) -> None:
+    page = await reading(browser, host)
+    await view(page, "report/growth")
+    assert "days" in await page.locator("main form label").inner_text()
+    assert "The number of days." in await page.locator("main form label .faint").inner_text()
+
+
 @pytest.mark.parametrize("name", ["report/%", "%"])
 async def test_an_address_that_was_not_copied_whole_shows_something(
     browser: Browser, host: RunningHost, name: str

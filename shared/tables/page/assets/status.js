@@ -268,7 +268,7 @@
     if (found.problem) return [make("h2", null, name), problemOf(found.problem)];
     const { title, description, columns, value, runIds, parameters } = found.body;
     const given = new URLSearchParams(query);
-    const fields = parameters.map((one) => make("label", null, `${one.name} `, make("input", { name: one.name, value: given.get(one.name) ?? one.default, title: one.description ?? null })));
+    const fields = parameters.map((one) => make("label", null, `${one.name} `, make("input", { name: one.name, value: given.get(one.name) ?? one.default }), one.description ? make("span", { class: "faint" }, one.description) : null));
     const again = (event) => {
       event.preventDefault();
       location.hash = `#report/${name}?${new URLSearchParams(new FormData(event.target))}`;
