@@ -268,6 +268,19 @@ async def test_a_list_that_goes_on_says_so(browser: Browser, host: RunningHost) 
     assert "Nobody has submitted" not in shown
 
 
+async def test_a_table_that_is_not_there_is_not_called_current(browser: Browser, host: RunningHost) -> None:
+    page = await reading(browser, host)
+    table = {"runId": None, "version": None, "rows": None, "state": "current", "reason": None}
+    datasets = [
+        {"source": "graph", "name": name, "enabled": True, "table": table | {"runId": run}}
+        for name, run in (("new", None), ("old", "20260101T000000Z-graph"))
+    ]
+    await answering(page, "datasets", json.dumps({"value": datasets}))
+    await view(page, "overview")
+    shown = {name: await page.locator("main tr", has_text=f"graph/{name}").inner_text() for name in ("new", "old")}
+    assert ["current" in text for text in shown.values()] == [False, True]
+
+
 async def test_a_large_number_is_shown_exactly(browser: Browser, host: RunningHost) -> None:
     page = await reading(browser, host)
     change = '{"change": "changed", "key": "a", "fields": ["n"], "before": {"n": 9007199254740993}, "after": {"n": 1}}'

@@ -180,6 +180,9 @@
 
   // ---------------------------------------------------------------- views
 
+  // A table that does not exist is as new as a snapshot that does not exist, but nobody can read it.
+  const tableState = ({ table }) => (table?.state === "current" && !table.runId ? "" : table?.state);
+
   async function overview() {
     const [datasets, runs] = await Promise.all([ask("datasets"), perhaps("runs?top=20")]);
     const held = datasets.value.filter((one) => one.latestRun || one.enabled);
@@ -205,7 +208,7 @@
           { title: "Items", value: (one) => one.items, cell: (one) => number(one.items), number: true },
           { title: "Age", value: (one) => one.ageSeconds, cell: (one) => age(one.ageSeconds), number: true },
           { title: "Next harvest", value: (one) => one.nextTick, cell: (one) => time(one.nextTick) },
-          { title: "Table", value: (one) => one.table?.state, cell: (one) => (one.table ? make("span", { title: one.table.reason ?? null }, mark(one.table.state)) : "") },
+          { title: "Table", value: tableState, cell: (one) => (tableState(one) ? make("span", { title: one.table.reason ?? null }, mark(tableState(one))) : "") },
         ],
         held,
         { search: true, file: "datasets" },
