@@ -37,8 +37,8 @@ async def list_datasets(req: func.HttpRequest) -> func.HttpResponse:
 async def get_latest(req: func.HttpRequest) -> func.HttpResponse:
     """Return the manifest of the newest published snapshot of a dataset."""
     source, dataset = dataset_of(req)
-    storage = (await services()).storage
-    manifest = await read_newest_manifest(storage, source, dataset)
+    opened = await services()
+    manifest = await read_newest_manifest(opened.storage, source, dataset, now=opened.clock())
     if manifest is None:
         raise NotFound(f"no snapshot of {source}/{dataset} has been published")
     return json_response(manifest)

@@ -10,7 +10,7 @@ from typing import Final, Literal
 
 from shared.avepoint.catalog import Dataset, catalog
 from shared.azure.storage import Storage
-from shared.clock import rfc3339
+from shared.clock import rfc3339, utc_now
 from shared.document import Document
 from shared.errors import AppError, GiveUp
 from shared.harvest.snapshots.differences import DIFFERENCES_NAMED, Contents, Differences, differences
@@ -76,7 +76,7 @@ async def compare_snapshots(storage: Storage, legacy: Dataset) -> SnapshotCompar
 
 
 async def _newest(storage: Storage, dataset: Dataset) -> Manifest:
-    manifest = await read_newest_manifest(storage, dataset.source, dataset.name)
+    manifest = await read_newest_manifest(storage, dataset.source, dataset.name, now=utc_now())
     if manifest is None:
         raise NoSnapshot(f"no snapshot of {dataset.source}/{dataset.name} has been published")
     return manifest

@@ -210,7 +210,7 @@ class Happenings:
         """Let the end of a part be lost, where the app does not see it happen."""
         here, blobs = self.here, self.here.storage.blobs[Container.INVENTORY]
         source, _, dataset = APPS.partition("/")
-        manifest = await read_newest_manifest(here.storage, "graph", dataset)
+        manifest = await read_newest_manifest(here.storage, "graph", dataset, now=here.clock.now)
         assert manifest is not None
         path = manifest.parts[0].path
         self._whole = path, blobs[path]

@@ -1,14 +1,19 @@
 """A clock that was ahead has written times that are still to come: a table says so, and is not stale in silence."""
 
+import json
 from datetime import timedelta
+from typing import Any, cast
 
+import azure.functions as func
 import pytest
 
+from functions import datasets
 from sandbox.memory_storage import MemoryStorage
 from shared.azure.documents import update
 from shared.azure.storage import Container, Queue
 from shared.errors import InvalidInput
 from shared.harvest.snapshots.manifest import pointer_to
+from shared.services import Services
 from shared.tables.build.names import state_path
 from shared.tables.build.requests import is_silent_build
 from shared.tables.build.state import TableState, read_state
@@ -53,6 +58,31 @@ async def test_a_pointer_to_a_run_still_to_come_builds_nothing(apps: Nights, clo
 
     assert await apps.build() == "failed"
     assert "runId of latest/graph/enpower-powerapps.json is " in ((await state_of(apps)).reason or "")
+
+
+async def test_a_pointer_to_a_run_still_to_come_is_not_given(
+    apps: Nights, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def opened() -> Services:
+        return apps.services()
+
+    async def latest() -> tuple[int, dict[str, Any]]:
+        route = {"source": "graph", "dataset": "enpower-powerapps"}
+        request = func.HttpRequest("GET", "https://app.example/api", route_params=route, body=b"")
+        response: func.HttpResponse = await cast("Any", datasets.get_latest)(request)
+        return response.status_code, json.loads(response.get_body())
+
+    monkeypatch.setattr(datasets, "services", opened)
+    now = clock.now
+    manifest = await apps.publish([{"appId": "a"}], at=now + YEAR)
+    clock.now = now
+
+    status, body = await latest()
+
+    assert (status, body["error"]["code"]) == (503, "Unavailable")
+    assert "runId of latest/graph/enpower-powerapps.json is " in body["error"]["message"]
+    clock.now = now + 2 * YEAR
+    assert (await latest())[1]["runId"] == manifest.run_id
 
 
 async def test_a_build_that_failed_in_a_year_to_come_is_tried_again(apps: Nights, clock: Clock) -> None:

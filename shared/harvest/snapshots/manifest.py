@@ -170,14 +170,18 @@ async def read_latest(storage: Storage, source: Source, dataset: str) -> Latest 
     return stored.value if stored else None
 
 
-async def read_newest_manifest(storage: Storage, source: Source, dataset: str) -> Manifest | None:
+async def read_newest_manifest(storage: Storage, source: Source, dataset: str, *, now: datetime) -> Manifest | None:
     """Return the manifest that ``latest`` names; ``None`` while nothing has been published.
 
     Raises:
-        MissingDocument: It is not there.
+        FutureTime: ``latest`` names a snapshot that is still to come.
+        MissingDocument: The manifest is not there.
     """
     pointer = await read_latest(storage, source, dataset)
-    return await read_named_manifest(storage, pointer.run_id, source, dataset) if pointer else None
+    if pointer is None:
+        return None
+    check_latest(pointer, source=source, dataset=dataset, now=now)
+    return await read_named_manifest(storage, pointer.run_id, source, dataset)
 
 
 async def read_named_manifest(storage: Storage, run: str, source: Source, dataset: str) -> Manifest:
