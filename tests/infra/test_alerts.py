@@ -280,6 +280,12 @@ def event(name: str, **fields: object) -> Callable[[], None]:
             event("operation.finished", operation="def", kind="submit", status="Succeeded", requested=2, succeeded=2),
             "abc",
         ),
+        (
+            "destroyed",
+            event("operation.resolved", operation="abc", kind="destroy", outcome="Succeeded", items=2),
+            event("operation.resolved", operation="def", kind="destroy", outcome="Failed", items=2),
+            "abc",
+        ),
         ("budget", event("budget.used_up", caller="http", until=NOW), event("budget.storage_away", path="x"), ""),
     ],
 )

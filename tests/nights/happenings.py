@@ -241,6 +241,7 @@ class Happenings:
         host = self.here.open_opus()
         said = ResolveInput(outcome="Succeeded", note="It is gone.", checkedBy="Somebody")
         await host.operations.resolve(self._uncertain, opus_call(None), said)
+        self.here.expect("destroyed", self._uncertain)
         await self._run_messages()
 
     async def _dispose(self) -> None:

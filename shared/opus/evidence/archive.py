@@ -99,6 +99,11 @@ class Archive:
         subject = Subject.resolved(order, number=number, caller=entry.caller)
         await self._keep(subject, partial(_resolution_piece, order.operation_id, entry))
 
+    async def has_resolution(self, order: Order, number: int, entry: Resolution) -> bool:
+        """Whether there is evidence of a resolution, whatever it says."""
+        subject = Subject.resolved(order, number=number, caller=entry.caller)
+        return await self._storage.read(Container.EVIDENCE, subject.path) is not None
+
     async def declare_pruned(self, caller: str, *, before: date, last: Found) -> None:
         """Write that the beginning of a chain, up to the piece ``last``, was verified and may be deleted."""
         through = last.piece.chain.sequence

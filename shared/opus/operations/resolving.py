@@ -1,5 +1,6 @@
 """Uncertain items: only a person who has looked into Opus can say what became of them. Nothing is sent for that."""
 
+import logging
 from collections.abc import Mapping, Sequence
 
 from shared.clock import Clock
@@ -9,8 +10,11 @@ from shared.opus.intake.inputs import ResolveInput, refuse
 from shared.opus.ledger.documents import Operation, Order, Resolution, Resolutions
 from shared.opus.ledger.reporting import resolved
 from shared.opus.ledger.store import OperationStore
+from shared.telemetry.events import log_event
 
 _TRIES = 5
+
+log = logging.getLogger(__name__)
 
 
 class Resolving:
@@ -58,6 +62,8 @@ class Resolving:
         """
         said = (await self._store.resolutions(order.operation_id)).value.entries
         for number, entry in enumerate(said):
+            if not await self._archive.has_resolution(order, number, entry):
+                _tell_resolved(order, entry)
             await self._archive.keep_resolution(order, number, entry)
         operation = resolved(await self._first_result(order), said)
         if not operation.uncertain:
@@ -70,6 +76,18 @@ class Resolving:
         if first is None:
             raise Conflict("The operation is still running.", remedy="Wait until it has ended.")
         return first
+
+
+def _tell_resolved(order: Order, entry: Resolution) -> None:
+    """Log what a person has said, before its evidence is there: nobody says it again after that."""
+    log_event(
+        log,
+        "operation.resolved",
+        operation=order.operation_id,
+        kind=order.kind,
+        outcome=entry.outcome,
+        items=len(entry.ids),
+    )
 
 
 def unresolved(operation: Operation, said: Sequence[Resolution], body: ResolveInput) -> tuple[str, ...]:

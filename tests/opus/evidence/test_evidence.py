@@ -178,9 +178,29 @@ async def test_a_resolution_has_evidence_of_its_own_in_the_chain_of_who_passed_i
     assert await chain_problems(bench) == []
 
 
+def told_resolved(caplog: pytest.LogCaptureFixture) -> list[tuple[object, ...]]:
+    """What the log tells of what people have said: of which operation, its kind, the outcome, and how many items."""
+    told = [vars(record) for record in caplog.records if record.message.startswith("operation.resolved")]
+    return [tuple(one[name] for name in ("operation", "kind", "outcome", "items")) for one in told]
+
+
+async def test_a_resolution_is_told_once(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
+    keys = await bench.fill(2)
+    bench.fault(**LOST_BEFORE_EXECUTION)
+    operation_id = (await bench.destroy(ids(keys))).operation.operation_id
+    caplog.set_level(logging.INFO)
+    first, second = (SAID.model_copy(update={"ids": [key]}) for key in keys)
+
+    for said in (first, first, second):
+        await bench.operations.resolve(operation_id, call(None), said)
+
+    assert told_resolved(caplog) == [(operation_id, "destroy", "Failed", 1)] * 2
+
+
 async def test_a_resolution_that_was_cut_off_is_completed_by_the_queue(
-    bench: Bench, stop_before: Callable[[str], None]
+    bench: Bench, stop_before: Callable[[str], None], caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level(logging.INFO)
     keys = await bench.fill(1)
     bench.fault(**LOST_BEFORE_EXECUTION)
     operation_id = (await bench.destroy(ids(keys))).operation.operation_id
@@ -191,6 +211,7 @@ async def test_a_resolution_that_was_cut_off_is_completed_by_the_queue(
     await bench.operations.run(operation_id)
 
     assert len(await bench.paths(Container.EVIDENCE)) == 3
+    assert (operation_id, "destroy", "Failed", 1) in told_resolved(caplog)
     assert (await bench.operations.uncertain()).operations == ()
     assert not [path for path in await bench.paths() if path.startswith("open/")]
     assert await chain_problems(bench) == []
