@@ -164,6 +164,14 @@ async def test_what_is_not_as_it_was_written(clock: Clock, fired: Fired) -> None
     assert fired("verify") == [f"snapshot {APPS}"]
 
 
+def test_a_break_in_a_chain_of_evidence(fired: Fired) -> None:
+    log_event(log, "evidence.written", path="date=2026-01-31/new.json", sha256="0")
+    assert fired("verify") == []
+    fields = {"kind": "gap", "path": "date=2026-01-30/lost.json", "by": "date=2026-01-31/new.json"}
+    log_event(log, "evidence.break_declared", logging.ERROR, **fields)
+    assert fired("verify") == ["evidence"]
+
+
 @pytest.mark.parametrize(
     ("before", "items", "fires"), [(30, 20, True), (30, 21, False), (None, 0, False), (0, 0, False), (10, 0, True)]
 )
