@@ -14,6 +14,7 @@ from shared.azure.damage import unless_unusable
 from shared.azure.documents import update
 from shared.azure.storage import Container, Storage
 from shared.document import StoredDocument
+from shared.errors import DamagedDocument
 from shared.harvest.plan import paths
 from shared.harvest.plan.paths import SnapshotName
 from shared.harvest.snapshots.manifest import read_latest, read_manifest
@@ -32,6 +33,21 @@ class LastLook(StoredDocument):
 
 async def delete_expired(storage: Storage, *, now: datetime) -> None:
     """Delete what is left of snapshots whose parts have expired, unless somebody has looked within a day."""
+    if not await unless_unusable(_LOOKED, _is_due(storage, now)):
+        return
+    listed = [path async for path in storage.list(Container.INVENTORY, paths.MANIFESTS)]
+    names = sorted({name for path in listed if (name := paths.snapshot_of(path) or paths.snapshot_beside(path))})
+    for (source, dataset), of_dataset in groupby(names, key=itemgetter(0, 1)):
+        await unless_unusable(paths.latest(source, dataset), _delete_of_dataset(storage, list(of_dataset), now))
+
+
+async def _is_due(storage: Storage, now: datetime) -> bool:
+    """Return whether nobody has looked within a day, and note that somebody looks now.
+
+    Raises:
+        DamagedDocument: When somebody looked last cannot be read. It is deleted, so that the next sweep looks.
+        NewerDocument: A newer version of the app wrote it.
+    """
     is_due = False
 
     def change(last: LastLook | None) -> LastLook | None:
@@ -39,13 +55,12 @@ async def delete_expired(storage: Storage, *, now: datetime) -> None:
         is_due = last is None or not timedelta(0) <= now - last.looked_at < _EVERY
         return LastLook(looked_at=now) if is_due else None
 
-    await update(storage, Container.HARVEST_STATE, _LOOKED, LastLook, change)
-    if not is_due:
-        return
-    listed = [path async for path in storage.list(Container.INVENTORY, paths.MANIFESTS)]
-    names = sorted({name for path in listed if (name := paths.snapshot_of(path) or paths.snapshot_beside(path))})
-    for (source, dataset), of_dataset in groupby(names, key=itemgetter(0, 1)):
-        await unless_unusable(paths.latest(source, dataset), _delete_of_dataset(storage, list(of_dataset), now))
+    try:
+        await update(storage, Container.HARVEST_STATE, _LOOKED, LastLook, change)
+    except DamagedDocument:
+        await storage.delete(Container.HARVEST_STATE, _LOOKED)
+        raise
+    return is_due
 
 
 async def _delete_of_dataset(storage: Storage, names: Iterable[SnapshotName], now: datetime) -> None:

@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 
 from sandbox.memory_storage import MemoryStorage
+from shared.azure.damage import unusable
 from shared.azure.storage import Container
 from shared.harvest.plan import paths
 from shared.harvest.runs.expiring import delete_expired
@@ -50,6 +51,18 @@ async def test_manifests_and_their_lists_go_with_the_lines(nights: Nights, clock
     await delete_expired(nights.storage, now=clock())
     assert left(nights) == [2, 3]
     assert all(nights.runs[0] not in path for path in nights.storage.blobs[Container.INVENTORY])
+
+
+async def test_a_damaged_note_of_the_last_look_does_not_stop_it(nights: Nights, clock: Clock) -> None:
+    expire(nights, 0, 1)
+    await nights.storage.write(Container.HARVEST_STATE, "expired.json", b"{", etag=None)
+
+    await delete_expired(nights.storage, now=clock())
+
+    assert "expired.json" in unusable()
+    await delete_expired(nights.storage, now=clock())
+    assert left(nights) == [2, 3]
+    assert "expired.json" not in unusable()
 
 
 async def test_what_latest_names_and_what_is_damaged_stay(nights: Nights, clock: Clock) -> None:
