@@ -9,10 +9,12 @@ from typing import Any
 import pytest
 
 from sandbox.memory_storage import MemoryStorage
+from shared.avepoint.platform import SOURCES
 from shared.azure.storage import Container
 from shared.credentials.secrets import Secret, Secrets
 from shared.doctor.calls import CALLS, is_missed, note_call, tell_missed_calls
 from shared.doctor.verifying.sweep import sweep_stored
+from shared.harvest.snapshots.inventory import tell_ages
 from shared.opus.operations.sweep import tell_uncertain
 from shared.tables.build.names import state_path
 from shared.tables.build.requests import sweep_tables
@@ -101,6 +103,28 @@ class TestStale:
 
     def test_any_where_nothing_runs(self, fired: Fired) -> None:
         assert fired("stale") == ["any"]
+
+    @pytest.fixture
+    async def nights(self, clock: Clock) -> Nights:
+        return Nights.of(MemoryStorage(clock), clock, APPS)
+
+    @pytest.mark.parametrize(("hours", "fires"), [(25, []), (27, ["any"])])
+    async def test_a_new_app_has_a_day_for_its_first_snapshot(
+        self, nights: Nights, clock: Clock, fired: Fired, hours: float, fires: list[str]
+    ) -> None:
+        for ago in (hours, 1):
+            with earlier(clock, hours=ago):
+                await tell_ages(nights.services())
+        assert fired("stale") == fires
+
+    async def test_none_where_no_timer_harvests_a_dataset(self, nights: Nights, clock: Clock, fired: Fired) -> None:
+        off = {f"HARVEST_{source.upper()}_DATASETS": "" for source in SOURCES}
+        await nights.publish([{"id": "app"}], at=NOW - DAY * 9)
+        with earlier(clock, hours=30):
+            await tell_ages(nights.services())
+        assert fired("stale") == ["any", APPS]
+        await tell_ages(nights.services(**off))
+        assert fired("stale") == []
 
 
 class TestTables:

@@ -63,12 +63,14 @@ async def _newest(storage: Storage, source: Source, dataset: str, now: datetime)
 
 
 async def tell_ages(services: Services) -> None:
-    """Log how old the newest snapshot of every dataset is, for whoever is to be told when one stays away.
+    """Log how old the newest snapshots are, and how many datasets timers harvest, so that their absence is noticed.
 
     Raises:
         Misconfigured: A configured name matches no dataset.
     """
-    for entry in await list_inventory(services):
+    entries = await list_inventory(services)
+    log_event(log, "datasets.counted", count=sum(entry.enabled for entry in entries))
+    for entry in entries:
         if entry.age_seconds is not None:
             log_event(
                 log,
