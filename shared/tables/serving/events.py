@@ -30,7 +30,7 @@ from shared.services import Services
 from shared.tables.build.names import changes_name
 from shared.tables.changes.columns import CHANGES
 from shared.tables.queries.shaping import json_members, json_object
-from shared.tables.queries.sql import Bound, Sql, quoted
+from shared.tables.queries.sql import Sql, quoted
 from shared.tables.schema.spec import spec_of
 from shared.tables.serving.changes import change_json, check_tells_changes
 from shared.tables.serving.datasets import DatasetTable, current_table
@@ -119,15 +119,15 @@ async def change_events(
         return Events([], Positions(services.clock(), {_name(one.dataset): one.run_id for one in tables}))
     check_positions(positions, now=services.clock())
     events, after = list[str](), positions
-    for table in sorted(tables, key=lambda one: not after.told_of(_name(one.dataset), change)):
+    for table in sorted(tables, key=lambda one: after.partly_of(_name(one.dataset), change) is None):
         name, room = _name(table.dataset), MOST_EVENTS - len(events)
         if after.seen.get(name, "") >= table.run_id:
             continue
-        told = after.told_of(name, change)
-        found = await _changes(services, table, change, after, skip=told, most=room + 1)
-        events += found[:room]
+        found = await _changes(services, table, change, after, most=room + 1)
+        events += [told for told, _ in found[:room]]
         if len(found) > room:
-            return Events(events, replace(after, partly=Partly(name, told + room, change)), more=True)
+            partly = found[room - 1][1] if room else after.partly
+            return Events(events, replace(after, partly=partly), more=True)
         after = after.with_seen(name, table.run_id)
     return Events(events, after)
 
@@ -166,21 +166,30 @@ async def _table(services: Services, dataset: Dataset) -> DatasetTable | None:
 
 
 async def _changes(
-    services: Services, table: DatasetTable, change: str | None, positions: Positions, *, skip: int, most: int
-) -> list[str]:
-    """Return changes in the order of runs and keys; that order stays, whatever later runs add behind it."""
-    seen = positions.seen.get(_name(table.dataset))
-    conditions: list[tuple[str, Bound]] = [("run_id <= ?", table.run_id)]
-    conditions.append(("run_id > ?", seen) if seen is not None else ('"at" > ?', positions.since))
-    conditions += [("change = ?", change)] if change else []
+    services: Services, table: DatasetTable, change: str | None, positions: Positions, *, most: int
+) -> list[tuple[str, Partly]]:
+    """Return changes, each with the position behind it.
+
+    They come in the order of runs and digests of keys: whatever later runs add comes behind it, and what is taken out
+    moves nothing. A position has no room for a key, which may be long, and which may name a person.
+    """
+    name = _name(table.dataset)
+    seen, partly = positions.seen.get(name), positions.partly_of(name, change)
+    conditions = [Sql("run_id <= ?", (table.run_id,))]
+    conditions.append(Sql("run_id > ?", (seen,)) if seen is not None else Sql('"at" > ?', (positions.since,)))
+    if change:
+        conditions.append(Sql("change = ?", (change,)))
+    if partly:
+        conditions.append(Sql("(run_id, md5(key)) > (?, ?)", (partly.run_id, partly.digest)))
     version = await reader_of(services).version(changes_name(table.dataset.source, table.dataset.name))
     wanted = ", ".join(quoted(name) for name in CHANGES)
     text = (
-        f"SELECT {wanted} FROM {version.relation(CHANGES)} WHERE {' AND '.join(one for one, _ in conditions)}"
-        " ORDER BY run_id, key LIMIT ? OFFSET ?"
+        f"SELECT run_id, md5(key), {wanted} FROM {version.relation(CHANGES)}"
+        f" WHERE {' AND '.join(one.text for one in conditions)} ORDER BY run_id, md5(key) LIMIT ?"
     )
-    found = await reader_of(services).rows(Sql(text, (*(value for _, value in conditions), most, skip)))
-    return [_change_json(table, row) for row in found]
+    values = (value for one in conditions for value in one.values)
+    found = await reader_of(services).rows(Sql(text, (*values, most)))
+    return [(_change_json(table, row), Partly(name, run_id, digest, change)) for run_id, digest, *row in found]
 
 
 def _change_json(table: DatasetTable, row: Sequence[Any]) -> str:

@@ -7,6 +7,7 @@ zlib's checksum finds what was damaged.
 
 import base64
 import json
+import re
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -17,7 +18,7 @@ from shared.errors import InvalidInput
 from shared.harvest.plan import paths
 
 _LARGEST = 65_536
-_MOST_TOLD = 2**31
+_DIGEST = re.compile(r"[0-9a-f]{32}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,12 +26,14 @@ class Partly:
     """The changes of a dataset of which a part has been told.
 
     Attributes:
-        told: How many, in the order of runs and keys.
+        run_id: The run of the last one that was told.
+        digest: The MD5 of its key: of a run, changes are told in the order of these, whatever is taken out of them.
         change: Which kind alone was asked for.
     """
 
     dataset: str
-    told: int
+    run_id: str
+    digest: str
     change: str | None = None
 
 
@@ -53,10 +56,10 @@ class Positions:
         partly = None if self.partly and self.partly.dataset == dataset else self.partly
         return replace(self, seen={**self.seen, dataset: run_id}, partly=partly)
 
-    def told_of(self, dataset: str, change: str | None) -> int:
-        """Return how many changes of a dataset have been told behind the last run that was told whole."""
+    def partly_of(self, dataset: str, change: str | None) -> Partly | None:
+        """Return which change of a dataset was told last behind the last run that was told whole, if any was."""
         partly = self.partly
-        return partly.told if partly and (partly.dataset, partly.change) == (dataset, change) else 0
+        return partly if partly and (partly.dataset, partly.change) == (dataset, change) else None
 
 
 def check_positions(positions: Positions, *, now: datetime) -> None:
@@ -81,7 +84,7 @@ def positions_text(positions: Positions) -> str:
     content = {
         "t": int(positions.since.timestamp()),
         "r": runs,
-        **({"p": [partly.dataset, partly.told, partly.change]} if partly else {}),
+        **({"p": [partly.dataset, partly.run_id, partly.digest, partly.change]} if partly else {}),
     }
     packed = zlib.compress(json.dumps(content, separators=(",", ":")).encode(), level=9)
     return base64.urlsafe_b64encode(packed).rstrip(b"=").decode()
@@ -125,7 +128,7 @@ def _run_id(text: str) -> str:
 
 def _partly(content: object) -> Partly:
     match content:
-        case [str() as dataset, int() as told, str() | None as change] if 0 <= told < _MOST_TOLD:
-            return Partly(dataset, told, change)
+        case [str() as dataset, str() as run_id, str() as digest, str() | None as change] if _DIGEST.fullmatch(digest):
+            return Partly(dataset, _run_id(run_id), digest, change)
         case _:
             raise TypeError("it has other values")

@@ -19,6 +19,9 @@ from sandbox.memory_storage import MemoryStorage
 from shared.avepoint.catalog import catalog
 from shared.errors import InvalidInput
 from shared.services import Services
+from shared.tables.forget import forget_person
+from shared.tables.forgetting.matching import PersonText
+from shared.tables.forgetting.retention import Retention
 from shared.tables.serving import events
 from shared.tables.serving.positions import Partly, Positions, positions_text, read_positions
 from tests.conftest import Clock
@@ -32,7 +35,7 @@ APPS, FLOWS, ACTIVITIES = "graph/enpower-powerapps", "graph/enpower-cloudflows",
 BAD_STATES = [
     "[" * 60_000,
     '{"t": 1767225600, "r": {"20261399T000000Z-graph": ["graph/enpower-powerapps"]}}',
-    '{"t": 1767225600, "r": {}, "p": ["graph/enpower-powerapps", 1' + "0" * 30 + ", null]}",
+    '{"t": 1767225600, "r": {}, "p": ["graph/enpower-powerapps", "20260101T000000Z-graph", "no digest", null]}',
     '{"t": 1' + "0" * 30 + ', "r": {}}',
 ]
 
@@ -146,6 +149,25 @@ async def test_every_change_is_told_once_in_ten_nights(
     assert named(removed.told) == wanted
 
 
+async def test_no_change_is_passed_over_when_others_are_taken_out(
+    tenant: Tenant, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(events, "MOST_EVENTS", 3)
+    storage, keys = tenant.apps.storage, [f"{number:03}" for number in range(8)]
+    await tenant.apps.night([])
+    flow = Flow("changes")
+    await flow.poll()
+    await tenant.apps.night([item(number, creator=f"person-{number}@contoso.com") for number in range(8)])
+    await flow.poll()
+    text = PersonText(f"person-{int(flow.told[1]['key'])}@contoso.com")
+
+    await forget_person(storage, storage, text, Retention(), apply=True, clock=clock, sleep=clock.sleep)
+    while (await flow.poll())[0] == 200:
+        pass
+
+    assert sorted(one["key"] for one in flow.told) == keys
+
+
 async def test_every_snapshot_is_told_once_in_ten_nights(
     tenant: Tenant, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -244,7 +266,8 @@ async def test_a_trigger_that_could_never_tell_anything_is_refused() -> None:
 def test_positions_come_back() -> None:
     since = datetime(2026, 1, 1, 12, tzinfo=UTC)
     seen = {APPS: "20260101T000000Z-graph", FLOWS: "20260102T000000Z-graph-abc123"}
-    for partly in (None, Partly(APPS, 5), Partly(APPS, 0, "added")):
+    digest, run = "0123456789abcdef" * 2, "20260102T000000Z-graph"
+    for partly in (None, Partly(APPS, run, digest), Partly(APPS, run, digest, "added")):
         positions = Positions(since, seen, partly)
         assert read_positions(positions_text(positions)) == positions
 
@@ -266,6 +289,7 @@ def test_the_state_of_every_dataset_with_runs_of_their_own_fits_into_a_link() ->
         + "".join(chance.choices(string.ascii_lowercase + string.digits, k=6))
         for source, name in catalog()
     }
-    text = positions_text(Positions(datetime(2026, 1, 1, tzinfo=UTC), seen, Partly(APPS, 99_999, "removed")))
+    partly = Partly(APPS, f"{seen[APPS][:-6]}abcdef", "0123456789abcdef" * 2, "removed")
+    text = positions_text(Positions(datetime(2026, 1, 1, tzinfo=UTC), seen, partly))
     assert len(text) < 4_096 - 300
     assert parse_qs(urlsplit(f"?s={text}").query)["s"] == [text]
