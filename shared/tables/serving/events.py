@@ -7,13 +7,14 @@ answer, or more. Where there is much to tell, the rest comes with the next call.
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, Final
 
 from shared.avepoint.catalog import Dataset, DatasetKind, catalog
 from shared.avepoint.platform import Source
 from shared.azure.bounded_map import bounded_map
+from shared.clock import rfc3339
 from shared.closest import closest_hint
 from shared.document import Document
 from shared.errors import InvalidInput, NotReady, StoredFault
@@ -109,6 +110,7 @@ async def change_events(
     """Return the changes that were told since; without positions none, and where to begin.
 
     Raises:
+        InvalidInput: The positions are older than the changes that are kept.
         NotReady: What is looked at never has changes.
     """
     datasets = watched.datasets()
@@ -118,6 +120,8 @@ async def change_events(
     if positions is None:
         return Events([], Positions(services.clock(), {_name(one.dataset): one.run_id for one in tables}))
     check_positions(positions, now=services.clock())
+    for table in tables:
+        _check_kept(services, table, positions)
     events, after = list[str](), positions
     for table in sorted(tables, key=lambda one: after.partly_of(_name(one.dataset), change) is None):
         name, room = _name(table.dataset), MOST_EVENTS - len(events)
@@ -163,6 +167,23 @@ async def _table(services: Services, dataset: Dataset) -> DatasetTable | None:
     except (NotReady, StoredFault):
         return None
     return current if current.spec.tells_changes else None
+
+
+def _check_kept(services: Services, table: DatasetTable, positions: Positions) -> None:
+    """See that no change behind the positions has left the table: a build takes out what is kept no longer.
+
+    Raises:
+        InvalidInput: Some have.
+    """
+    name = _name(table.dataset)
+    begun = paths.started_at(positions.seen[name]) if name in positions.seen else positions.since
+    built_at = table.state.built_at or services.clock()
+    kept_since = built_at - timedelta(days=services.settings.tables_changes_days)
+    older = (paths.started_at(run_id) for run_id in table.state.ground.applied if run_id != table.run_id)
+    if any(begun < started < kept_since for started in older):
+        message = f"triggerState is of {rfc3339(begun)}, and later changes of {name} are kept no longer"
+        remedy = "Leave it out to begin from now; the snapshots that are still stored show what has changed."
+        raise InvalidInput(message, target="triggerState", remedy=remedy)
 
 
 async def _changes(

@@ -263,6 +263,32 @@ async def test_a_trigger_that_could_never_tell_anything_is_refused() -> None:
     assert "graph/aos-audit has no changes" in json.loads(response.get_body())["error"]["message"]
 
 
+async def test_a_state_older_than_the_changes_that_are_kept_is_refused(
+    tenant: Tenant, reading: Reading, clock: Clock
+) -> None:
+    first = await tenant.apps.night([item(1)])
+    positions = Positions(clock(), {APPS: first.run_id})
+    for days in (1, 500):
+        await tenant.apps.night([item(days)], at=first.started_at + timedelta(days=days))
+
+    with pytest.raises(InvalidInput, match="later changes of graph/enpower-powerapps are kept no longer") as refused:
+        await events.change_events(reading(tenant.apps), events.Watched(), None, positions)
+
+    assert refused.value.target == "triggerState"
+    for after in (Positions(clock(), {APPS: tenant.apps.runs[1]}), Positions(clock(), {APPS: tenant.apps.runs[2]})):
+        await events.change_events(reading(tenant.apps), events.Watched(), None, after)
+
+
+async def test_a_dataset_that_was_not_harvested_for_long_is_told_of(
+    tenant: Tenant, reading: Reading, clock: Clock
+) -> None:
+    first = await tenant.apps.night([item(1)])
+    positions = Positions(clock(), {APPS: first.run_id})
+    await tenant.apps.night([item(1), item(2)], at=first.started_at + timedelta(days=500))
+    told = await events.change_events(reading(tenant.apps), events.Watched(), None, positions)
+    assert [json.loads(one)["key"] for one in told.events] == ["002"]
+
+
 def test_positions_come_back() -> None:
     since = datetime(2026, 1, 1, 12, tzinfo=UTC)
     seen = {APPS: "20260101T000000Z-graph", FLOWS: "20260102T000000Z-graph-abc123"}
