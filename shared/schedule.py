@@ -11,6 +11,7 @@ from calendar import monthrange
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import MAXYEAR, UTC, date, datetime, time, timedelta
+from itertools import pairwise
 from typing import NamedTuple, Self
 
 WEEKDAYS = ("Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday")
@@ -146,6 +147,13 @@ class Schedule:
         # ``following`` never falls: the newest tick follows the last instant that is followed by one in time.
         found = bisect_right(range(LONGEST_GAP // SECOND + 1), until, key=following)
         return following(found - 1) if found else None
+
+    def pause(self, now: datetime) -> timedelta:
+        """Return the longer of the pauses before and after the newest tick; without two ticks, none."""
+        newest, following = self.latest(now), self.next(now)
+        before = self.latest(newest - SECOND) if newest else None
+        ticks = [tick for tick in (before, newest, following) if tick]
+        return max((later - earlier for earlier, later in pairwise(ticks)), default=timedelta(0))
 
     def _days_from(self, first: date) -> Iterator[date]:
         for year in range(first.year, MAXYEAR + 1):

@@ -117,6 +117,18 @@ class TestStale:
                 await tell_ages(nights.services())
         assert fired("stale") == fires
 
+    @pytest.mark.parametrize(
+        ("schedule", "hours", "fires"),
+        [("0 0 2 * * 6", 7 * 24, []), ("0 0 2 * * 6", 7 * 24 + 3, ["any", APPS]), ("0 0 2 * * *", 27, ["any", APPS])],
+    )
+    async def test_what_is_harvested_once_a_week_may_be_older(
+        self, nights: Nights, clock: Clock, fired: Fired, schedule: str, hours: float, fires: list[str]
+    ) -> None:
+        with earlier(clock, hours=hours):
+            await nights.publish([{"id": "app"}], at=clock())
+        await tell_ages(nights.services(HARVEST_GRAPH_SCHEDULE=schedule))
+        assert fired("stale") == fires
+
     async def test_none_where_no_timer_harvests_a_dataset(self, nights: Nights, clock: Clock, fired: Fired) -> None:
         off = {f"HARVEST_{source.upper()}_DATASETS": "" for source in SOURCES}
         await nights.publish([{"id": "app"}], at=NOW - DAY * 9)

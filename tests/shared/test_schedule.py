@@ -177,3 +177,19 @@ def test_a_plain_schedule_is_taken(expression: str) -> None:
 def test_a_tick_may_be_asked_for_in_any_zone() -> None:
     after = datetime.fromisoformat("2026-03-01T01:30:00+02:00")
     assert Schedule.parse("0 0 0 * * *").next(after) == datetime(2026, 3, 1, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("expression", "at", "hours"),
+    [
+        ("0 0 2 * * *", "2026-01-28T12:00", 24),
+        ("0 0 */6 * * *", "2026-01-28T12:00", 6),
+        ("0 0 2 * * 1-5", "2026-01-28T12:00", 24),  # a Wednesday
+        ("0 0 2 * * 1-5", "2026-01-25T12:00", 72),  # a Sunday
+        ("0 0 2 * * 1-5", "2026-01-26T03:00", 72),  # a Monday, whose harvest has just begun
+        ("0 0 2 30 2 *", "2026-01-26T03:00", 0),  # never
+    ],
+)
+def test_the_pause_around_the_newest_tick(expression: str, at: str, hours: int) -> None:
+    now = datetime.fromisoformat(at).replace(tzinfo=UTC)
+    assert Schedule.parse(expression).pause(now) == timedelta(hours=hours)

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from shared.avepoint.catalog import Dataset, DatasetKind, catalog
 from shared.avepoint.platform import SOURCES, Source
@@ -15,6 +15,8 @@ from shared.harvest.plan.choosing import configured
 from shared.harvest.snapshots.manifest import Latest, Verdict, check_latest, read_latest
 from shared.services import Services
 from shared.telemetry.events import log_event
+
+_DAY = timedelta(days=1)
 
 log = logging.getLogger(__name__)
 
@@ -68,8 +70,9 @@ async def tell_ages(services: Services) -> None:
     Raises:
         Misconfigured: A configured name matches no dataset.
     """
-    entries = await list_inventory(services)
+    entries, now = await list_inventory(services), services.clock()
     log_event(log, "datasets.counted", count=sum(entry.enabled for entry in entries))
+    pauses = {source: max(services.settings.schedule(source).pause(now), _DAY) for source in SOURCES}
     for entry in entries:
         if entry.age_seconds is not None:
             log_event(
@@ -80,6 +83,7 @@ async def tell_ages(services: Services) -> None:
                 run=entry.latest_run,
                 age=entry.age_seconds,
                 enabled=entry.enabled,
+                pause=int(pauses[entry.source].total_seconds()),
             )
 
 
