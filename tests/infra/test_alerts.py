@@ -182,7 +182,7 @@ class TestTables:
         assert fired("tables") == []
 
 
-@pytest.mark.parametrize(("hours", "fires"), [(23, []), (25, [""])])
+@pytest.mark.parametrize(("hours", "fires"), [(23, []), (25, [""]), (-365 * 24, [""])])
 def test_uncertain_operations_older_than_a_day(clock: Clock, fired: Fired, hours: float, fires: list[str]) -> None:
     began = clock() - timedelta(hours=hours)
     tell_uncertain([f"{began:%Y%m%dT%H%M%S.%f}-abc", f"{clock():%Y%m%dT%H%M%S.%f}-def"], clock())

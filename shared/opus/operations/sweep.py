@@ -48,9 +48,12 @@ async def _renew(store: OperationStore, operation_id: str, *, written_before: da
 
 
 def tell_uncertain(waiting: Sequence[str], now: datetime) -> None:
-    """Log how many operations wait for a person, and for how long the first of them does."""
+    """Log how many operations wait for a person, and for how long the first of them does.
+
+    One that began in the future counts by how far that is: it does not wait in silence until then.
+    """
     if waiting:
-        age = int((now - min(map(began_at, waiting))).total_seconds())
+        age = int(max(abs(now - began_at(mark)) for mark in waiting).total_seconds())
         log_event(log, "operations.uncertain", logging.WARNING, count=len(waiting), age=age)
 
 
