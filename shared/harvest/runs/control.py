@@ -68,14 +68,21 @@ async def publish_all(services: Services, run: Run) -> None:
 
 async def fail_partition(services: Services, address: Address, *, reason: str, remedy: str) -> None:
     """Fail a partition that has not ended, whoever works on it: a worker notices at its next save."""
+    was_open = False
 
     def failed(checkpoint: Checkpoint) -> Checkpoint | None:
-        if checkpoint.state in ENDED:
+        nonlocal was_open
+        was_open = checkpoint.state not in ENDED
+        if not was_open:
             return None
         why = f"{reason} while it waited for this to pass: {checkpoint.waits_for}" if checkpoint.waits_for else reason
         return checkpoint.ended("failed", now=services.clock(), reason=why, remedy=remedy)
 
-    await change_checkpoint(services.storage, address, failed)
+    standing = await change_checkpoint(services.storage, address, failed)
+    if was_open:
+        progress = {"pages": standing.progress.pages, "items": standing.progress.items}
+        fields = {**address.fields(), **progress, "epoch": standing.epoch}
+        log_event(log, "partition.failed", **fields, reason=standing.reason)
 
 
 async def fail_exhausted(services: Services, address: Address) -> None:
