@@ -1,6 +1,7 @@
 """Begins operations, or finds the one that a call belongs to."""
 
 import asyncio
+import logging
 from collections.abc import Coroutine
 from datetime import timedelta
 
@@ -17,12 +18,15 @@ from shared.opus.ledger.keys import claim_key
 from shared.opus.operations.progress import OperationProgress, Reader
 from shared.opus.operations.tools import Tools
 from shared.opus.operations.worker import NOW, Worker, first_hold
+from shared.telemetry.events import log_event
 
 SAFETY_NET = LASTS + timedelta(seconds=30)
 """The first look after a worker that may have died; its lease has to be over by then."""
 
 _HOME = f"{Container.OPERATIONS}/place.json"
 """Needed only for operations of the first release: where it is damaged, others begin all the same."""
+
+log = logging.getLogger(__name__)
 
 _at_work: set[asyncio.Task[Operation | None]] = set()
 """Calls whose caller may have gone: what is in flight is never cancelled."""
@@ -73,6 +77,7 @@ class Starter:
             if standing:
                 return standing
             if known := await looking:
+                log_event(log, "operation.restored", logging.WARNING, operation=order.operation_id)
                 said = await self._archive.resolutions_of(known.order)
                 return await restore_operation(self._store, await self._archive.rounds_of(known), resolutions=said)
         finally:

@@ -586,7 +586,9 @@ class TestRestored:
         digest = frozenset({"0" * 64})
         assert len(await chain_problems(bench, anchor={path: digest})) == 1, "an anchor knows better"
 
-    async def test_after_a_restore_the_same_call_is_answered_from_evidence(self, bench: Bench) -> None:
+    async def test_after_a_restore_the_same_call_is_answered_from_evidence(
+        self, bench: Bench, caplog: pytest.LogCaptureFixture
+    ) -> None:
         keys = await bench.fill(1)
         backup = await contents(bench, Container.OPERATIONS)
         first = await bench.destroy(ids(keys), key="destroy")
@@ -597,6 +599,7 @@ class TestRestored:
 
         assert (again.operation, again.replayed) == (first.operation, True)
         assert bench.asked("DELETE") == 1
+        assert f"operation.restored operation={first.operation.operation_id}" in caplog.text
         await bench.submit(records(1), key="next")
         assert await chain_problems(bench) == []
 
