@@ -201,10 +201,13 @@ async def test_a_build_that_cannot_go_on_leaves_the_old_table_and_says_so(memory
     assert (await read_state(memory, "graph", "enpower-powerapps")).value.reason is None
 
 
-async def test_what_exhausted_its_message_is_written_down(memory: MemoryStorage, clock: Clock) -> None:
+async def test_what_exhausted_its_message_is_written_down(
+    memory: MemoryStorage, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
     nights = await prepared(memory, clock)
     await fail_build(nights.services(), nights.address)
     assert (await read_state(memory, "graph", "enpower-powerapps")).value.reason
+    assert "table.failed source=graph dataset=enpower-powerapps reason='the build failed 5 times'" in caplog.text
 
 
 async def test_a_table_whose_message_was_lost_is_woken(memory: MemoryStorage, clock: Clock) -> None:

@@ -60,21 +60,22 @@ async def request_rebuild(services: Services, source: Source, dataset: str, mode
 async def fail_build(services: Services, address: TableAddress) -> None:
     """Write down that all attempts at a build are spent; the old table stays, and the sweep tries again."""
     latest = await read_latest(services.storage, address.source, address.dataset)
-    now = services.clock()
+    now, reason, is_free = services.clock(), f"the build failed {ATTEMPTS} times", False
 
     def change(state: TableState | None) -> TableState | None:
-        if state is None or state.held_until(now) is not None:
+        nonlocal is_free
+        is_free = state is not None and state.held_until(now) is None
+        if state is None or not is_free:
             return None
-        return state.failed(
-            f"the build failed {ATTEMPTS} times",
-            "The log says why; the app tries again within the hour.",
-            run_id=latest.run_id if latest else None,
-            now=now,
-        )
+        run_id = latest.run_id if latest else None
+        return state.failed(reason, "The log says why; the app tries again within the hour.", run_id=run_id, now=now)
 
     path = names.state_path(address.source, address.dataset)
     with suppress(StoredFault):  # what cannot be read is named where datasets are listed
         await update(services.storage, Container.HARVEST_STATE, path, TableState, change)
+        if is_free:
+            fields = {"source": address.source, "dataset": address.dataset}
+            log_event(log, "table.failed", logging.ERROR, **fields, reason=reason)
 
 
 async def sweep_tables(services: Services) -> None:
