@@ -14,6 +14,7 @@ from typing import Any, Final
 from shared.avepoint.catalog import Dataset, DatasetKind, catalog
 from shared.avepoint.platform import Source
 from shared.azure.bounded_map import bounded_map
+from shared.azure.damage import unless_unusable
 from shared.clock import rfc3339
 from shared.closest import closest_hint
 from shared.document import Document
@@ -85,7 +86,10 @@ class Events:
 
 
 async def snapshot_events(services: Services, watched: Watched, positions: Positions | None) -> Events:
-    """Return the snapshots that were published since; without positions none, and where to begin."""
+    """Return the snapshots that were published since; without positions none, and where to begin.
+
+    A dataset of which something cannot be read waits until it can; the others do not wait for it.
+    """
     datasets = watched.datasets()
     newest = await bounded_map(partial(_newest_run, services), datasets)
     published = {_name(dataset): run_id for dataset, run_id in zip(datasets, newest, strict=True) if run_id}
@@ -94,13 +98,14 @@ async def snapshot_events(services: Services, watched: Watched, positions: Posit
     check_positions(positions, now=services.clock())
     waiting = [one for one in datasets if published.get(_name(one), "") > positions.seen.get(_name(one), "")]
     found = await bounded_map(lambda dataset: _published_since(services, dataset, positions, published), waiting)
-    manifests = sorted((one for some in found for one in some), key=lambda one: (one.finished_at, one.run_id))
+    readable = [dataset for dataset, some in zip(waiting, found, strict=True) if some is not None]
+    manifests = sorted((one for some in found if some for one in some), key=lambda one: (one.finished_at, one.run_id))
     told, more = manifests[:MOST_EVENTS], len(manifests) > MOST_EVENTS
     after = positions
     for manifest in told:
         after = after.with_seen(f"{manifest.source}/{manifest.dataset}", manifest.run_id)
     if not more:
-        after = replace(after, seen={**after.seen, **{_name(one): published[_name(one)] for one in waiting}})
+        after = replace(after, seen={**after.seen, **{_name(one): published[_name(one)] for one in readable}})
     return Events([_snapshot_json(one) for one in told], after, more)
 
 
@@ -149,13 +154,15 @@ async def _newest_run(services: Services, dataset: Dataset) -> str | None:
 
 async def _published_since(
     services: Services, dataset: Dataset, positions: Positions, published: Mapping[str, str]
-) -> list[Manifest]:
+) -> list[Manifest] | None:
+    """Return the manifests of published snapshots; ``None`` where one cannot be read, which is named."""
     seen = positions.seen.get(_name(dataset))
     there = await snapshot_runs(services.storage, dataset.source, dataset.name)
     run_ids = [one for one in there if (seen or "") < one <= published[_name(dataset)]]
-    read = await bounded_map(
-        lambda run_id: read_manifest(services.storage, run_id, dataset.source, dataset.name), run_ids
-    )
+    reading = bounded_map(lambda run_id: read_manifest(services.storage, run_id, dataset.source, dataset.name), run_ids)
+    read = await unless_unusable(paths.manifests(dataset.source, dataset.name), reading)
+    if read is None:
+        return None
     manifests = [one for one in read if one is not None and one.published]
     return [one for one in manifests if seen is not None or one.finished_at > positions.since]
 

@@ -17,6 +17,7 @@ import pytest
 from functions import triggers
 from sandbox.memory_storage import MemoryStorage
 from shared.avepoint.catalog import catalog
+from shared.azure.storage import Container, Stored
 from shared.errors import InvalidInput
 from shared.services import Services
 from shared.tables.forget import forget_person
@@ -31,6 +32,8 @@ from tests.tables.serving.conftest import Reading
 HOST = "https://app.example"
 HANDLERS: dict[str, Any] = {"snapshots": triggers.on_snapshot, "changes": triggers.on_change}
 APPS, FLOWS, ACTIVITIES = "graph/enpower-powerapps", "graph/enpower-cloudflows", "graph/aos-audit"
+
+AFTERNOON = datetime(2026, 1, 1, 13, tzinfo=UTC)
 
 BAD_STATES = [
     "[" * 60_000,
@@ -234,6 +237,19 @@ async def test_the_first_snapshot_of_a_dataset_is_an_event(tenant: Tenant) -> No
     manifest = await tenant.apps.publish([item(1)], at=datetime(2026, 1, 1, 13, tzinfo=UTC))
     assert [one["runId"] for one in (await flow.poll())[1]] == [manifest.run_id]
     assert await flow.poll() == (202, [])
+
+
+async def test_a_manifest_that_cannot_be_read_holds_up_its_own_dataset_alone(tenant: Tenant) -> None:
+    flow, blobs = Flow("snapshots"), tenant.apps.storage.blobs[Container.INVENTORY]
+    await flow.poll()
+    apps, audit = [await one.publish([item(1)], at=AFTERNOON) for one in (tenant.apps, tenant.audit)]
+    path = f"manifests/graph/enpower-powerapps/{apps.run_id}.json"
+    whole, blobs[path] = blobs[path], Stored(b"{", blobs[path].etag)
+
+    assert [one["dataset"] for one in (await flow.poll())[1]] == [audit.dataset]
+    assert await flow.poll() == (202, [])
+    blobs[path] = whole
+    assert [one["dataset"] for one in (await flow.poll())[1]] == [apps.dataset]
 
 
 @pytest.mark.usefixtures("tenant")
