@@ -104,8 +104,10 @@ def visible_types(version: TableVersion, current: DatasetTable) -> ColumnTypes:
 async def _version(services: Services, current: DatasetTable, query: ItemsQuery) -> TableVersion:
     reader = reader_of(services)
     if query.version is None:
-        return await reader.version(current.name, current.version)
-    return await reader.pinned(current.name, query.version, query.table_id, current.version)
+        version = await reader.version(current.name, current.version)
+    else:
+        version = await reader.pinned(current.name, query.version, query.table_id, current.version)
+    return await reader.with_all_columns(version)
 
 
 def _planned(version: TableVersion, current: DatasetTable, query: ItemsQuery) -> tuple[Shape, PageRows]:

@@ -8,7 +8,7 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
@@ -47,10 +47,15 @@ _MEMORY_MB: Final = 256
 
 @dataclass(frozen=True, slots=True)
 class TableVersion:
-    """A table at one version: its columns and its files."""
+    """A table at one version: its columns and its files.
+
+    Attributes:
+        lacking: Its columns that none of its files has: the rows that brought them may have been taken out.
+    """
 
     name: str
     table: DeltaTable
+    lacking: tuple[str, ...] = ()
 
     @property
     def id(self) -> str:
@@ -73,7 +78,9 @@ class TableVersion:
         from shared.tables.engine.remote import remote_path
 
         if self.sizes:
-            return f"read_parquet({paths_sql([remote_path(path) for path in self.sizes])}, union_by_name = true)"
+            files = f"read_parquet({paths_sql([remote_path(path) for path in self.sizes])}, union_by_name = true)"
+            nothing = null_columns({name: self.types[name] for name in self.lacking})
+            return f"(SELECT *, {nothing}, {FILE}, {ROW} FROM {files})" if self.lacking else files
         return f"(SELECT {null_columns({**(self.types or columns or {}), FILE: 'long', ROW: 'long'})} WHERE false)"
 
 
@@ -101,6 +108,7 @@ class TableReader:
         self._lists = anyio.CapacityLimiter(1)
         self._sizes: dict[str, int] = {}
         self._versions: OrderedDict[tuple[str, int], DeltaTable] = OrderedDict()
+        self._lacking: OrderedDict[tuple[str, str, int], tuple[str, ...]] = OrderedDict()
         self._opening = asyncio.Lock()
         self._engine: Engine | None = None
         self._files: RemoteFiles | None = None
@@ -138,6 +146,19 @@ class TableReader:
                 if not replaced <= there:
                     raise _outdated()
         return wanted
+
+    async def with_all_columns(self, version: TableVersion) -> TableVersion:
+        """Return a table whose columns can all be read, those too that none of its files has."""
+        key = (version.name, version.id, version.table.version)
+        if key not in self._lacking:
+            self._lacking[key] = await self._columns_without_file(version) if version.sizes else ()
+            if len(self._lacking) > _KEPT:
+                self._lacking.popitem(last=False)
+        return replace(version, lacking=self._lacking[key])
+
+    async def _columns_without_file(self, version: TableVersion) -> tuple[str, ...]:
+        there = {name for name, *_ in await self.rows(Sql(f"DESCRIBE SELECT * FROM {version.relation()}"))}
+        return tuple(name for name in version.types if name not in there)
 
     async def rows(self, sql: Sql) -> list[tuple[Any, ...]]:
         """Return the rows of a question whose answer is small."""

@@ -170,7 +170,7 @@ async def _rows(reader: TableReader, dataset: Dataset, table: DatasetTable | Non
     documented: dict[str, ColumnType] = {KEY: "string", **{one.name: one.type for one in fields_of(dataset)}}
     if table is None:
         return f"SELECT {null_columns(documented)} WHERE false"
-    version = await reader.version(table.name, table.version)
+    version = await reader.with_all_columns(await reader.version(table.name, table.version))
     visible = visible_types(version, table)
     missing = {name: kind for name, kind in documented.items() if name not in visible}
     wanted = [_typed(name, visible[name], kind) for name, kind in documented.items() if name in visible]

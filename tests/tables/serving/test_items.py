@@ -151,6 +151,21 @@ async def test_a_link_ends_when_somebody_on_its_pages_is_forgotten(apps: Nights,
     assert [row["id"] for row in (await rows.asked())[0]] == ["app001", "app003"]
 
 
+async def test_a_column_that_came_only_with_forgotten_rows_is_empty(
+    memory: MemoryStorage, clock: Clock, reading: Reading
+) -> None:
+    jobs = Nights.of(memory, clock, "graph/m365-backup-jobs")
+    rows = Reader(jobs, reading)
+    await jobs.night([{"id": "job1"}, {"id": "job2"}])
+    await jobs.night([{"id": "job3", "startedBy": "Ann O'Hara"}])
+    await forget_person(
+        memory, memory, PersonText("ann o'hara"), Retention(), apply=True, clock=clock, sleep=clock.sleep
+    )
+    pages = await rows.paged(select="id,startedBy", orderby="startedBy", filter="startedBy eq null", top=1)
+    assert pages == [[{"id": "job1", "startedBy": None}], [{"id": "job2", "startedBy": None}]]
+    assert [row["id"] for page in await rows.paged(top=1) for row in page] == ["job1", "job2"]
+
+
 async def test_a_link_of_a_table_that_was_deleted_and_made_again_has_ended(apps: Nights, rows: Reader) -> None:
     manifest = await apps.night([app(1), app(2)])
     _, following = await rows.asked(top=1)
