@@ -1,23 +1,24 @@
-"""Where a text stands, however it is written: as it is, in a key, inside JSON. Pure."""
+"""Where a text stands, however it is written: as it is, in a key, in an address, inside JSON inside JSON. Pure."""
 
+import re
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Final
 
 from shared.document import storable
 from shared.errors import InvalidInput
 from shared.tables.engine.connection import literal, quoted_path
 from shared.tables.schema.columns import LINE_HASH, RUN_ID
-from shared.tables.values.scalars import key_part
-from shared.tables.values.text import json_text, read_json
 
 SHORTEST: Final = 3
 """Characters: a shorter text stands nearly everywhere."""
 
-_NESTED: Final = 2
-"""JSON may stand in a text inside JSON."""
+_BACKSLASHES: Final = r"\\\\*"
+"""One or more, for JSON in a text inside JSON; Python is faster with a sign than with a repetition in front."""
+
+_CONTROLS: Final = {"\b": "b", "\t": "t", "\n": "n", "\f": "f", "\r": "r"}
 
 
 @dataclass(frozen=True)
@@ -40,21 +41,18 @@ class PersonText:
             )
 
     @cached_property
-    def forms(self) -> tuple[str, ...]:
-        """The text as it may be written."""
-        found = {unicodedata.normalize(form, self.text) for form in ("NFC", "NFD")} | {self.text}
-        for _ in range(_NESTED):
-            found |= {escaped for one in found for escaped in (json_text(one)[1:-1], key_part(one))}
-        return tuple(sorted(found))
+    def pattern(self) -> str:
+        """A regular expression, as Python and the engine read it, that finds the text in lower case."""
+        texts = {self.text, unicodedata.normalize("NFC", self.text)}
+        return "|".join("".join(map(_sign_pattern, text)) for text in sorted(texts))
 
     def is_in(self, text: str) -> bool:
         """Whether it stands in a text, which may be JSON or lines of it."""
-        lines = text.split("\n") if "\\" in text else [text]
-        return any(form in line for line in map(_plain, lines) for form in self._folded)
+        return self._compiled.search(text.casefold()) is not None
 
     @cached_property
-    def _folded(self) -> tuple[str, ...]:
-        return tuple(form.casefold() for form in self.forms)
+    def _compiled(self) -> re.Pattern[str]:
+        return re.compile(self.pattern)
 
     def condition(self, columns: Mapping[str, str]) -> str:
         """Return the SQL that is true of the rows that have it in one of these columns, and never null.
@@ -67,7 +65,7 @@ class PersonText:
 
     def _cell(self, name: str, kind: str) -> str:
         if kind == "VARCHAR":
-            return " OR ".join(f"contains({_lowered(name)}, {_lowered(literal(form))})" for form in self.forms)
+            return f"regexp_matches({_lowered(name)}, {literal(self.pattern)})"
         return f"CAST({name} AS VARCHAR) = {literal(self.text.strip())}" if kind in {"BIGINT", "DOUBLE"} else "false"
 
 
@@ -76,14 +74,28 @@ def _lowered(text: str) -> str:
     return f"replace(replace(lower({text}), 'ß', 'ss'), '\u03c2', '\u03c3')"
 
 
-def _plain(line: str) -> str:
-    """Return a line in lower case; the signs of JSON that are written as escapes become themselves."""
-    if "\\" not in line:
-        return line.casefold()
-    try:
-        return f"{line}\n{json_text(read_json(line))}".casefold()
-    except (ValueError, RecursionError):
-        return line.casefold()
+@cache
+def _sign_pattern(sign: str) -> str:
+    """Return a regular expression for a sign in both cases, as one sign or with its accents apart."""
+    cased = {sign, sign.lower(), sign.upper(), sign.casefold()}
+    forms = cased | {unicodedata.normalize("NFD", one) for one in cased}
+    patterns = {"".join(map(_spelling_pattern, form)) for form in forms}
+    return f"(?:{'|'.join(sorted(patterns))})"
+
+
+def _spelling_pattern(sign: str) -> str:
+    r"""Return a regular expression for a sign as it is, and as ``\u0040`` or ``%40``; ``\`` may stand many times."""
+    units = sign.encode("utf-16-be")
+    escape = "".join(f"{_BACKSLASHES}u{units[n : n + 2].hex()}" for n in range(0, len(units), 2))
+    percent = "".join(f"%{byte:02x}" for byte in sign.encode())
+    found = [re.escape(sign), escape, percent]
+    if sign == "\\":
+        found.append(_BACKSLASHES)
+    elif sign in _CONTROLS:
+        found.append(f"{_BACKSLASHES}{_CONTROLS[sign]}")
+    elif not sign.isalnum():
+        found.append(f"{_BACKSLASHES}{re.escape(sign)}")
+    return f"(?:{'|'.join(found)})"
 
 
 def searched_columns(columns: Mapping[str, str], only: tuple[str, ...] | None) -> dict[str, str]:
