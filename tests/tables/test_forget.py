@@ -211,6 +211,21 @@ async def test_increments_and_history_forget_too(memory: MemoryStorage, clock: C
     assert jobs.table().sort("_key")["_key"].to_list() == ["job2", "job3", "job4"]
 
 
+async def test_the_hash_of_a_hidden_key_is_found(memory: MemoryStorage, clock: Clock) -> None:
+    users = Nights.of(memory, clock, "graph/enpower-powerapp-launched-users", TABLES_HIDE_FIELDS="personal")
+    app1, app2 = ({"appId": name} for name in ("app1", "app2"))
+    hers, his = ({"_parent": app1, "objectId": "app1", "userId": name} for name in (ANN, "bob"))
+    await users.night([hers, his, {**hers, "_parent": app2}], asked=[app1, app2])
+    await users.night([hers, his], asked=[app1, app2])
+    assert ANN.casefold() not in stored_rows(memory)
+    report = await forgotten(users)
+    assert {one.table.removeprefix("graph_enpower_powerapp_"): one.rows for one in report.tables} == {
+        "launched_users": 1,
+        "launched_users_changes": 1,
+    }
+    assert users.table().height == 1
+
+
 async def test_a_build_at_work_is_waited_for_and_begins_again(apps: Nights) -> None:
     await apps.night([app(1, owner=ANN), app(2)])
     await apps.publish([app(2)], [app(3)])

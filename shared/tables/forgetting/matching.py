@@ -1,4 +1,4 @@
-"""Where a text stands, however it is written: as it is, in a key, in an address, inside JSON inside JSON. Pure."""
+"""Where a text stands, however it is written: in a key, an address, JSON inside JSON, or as a hash. Pure."""
 
 import re
 import unicodedata
@@ -11,6 +11,7 @@ from shared.document import storable
 from shared.errors import InvalidInput
 from shared.tables.engine.connection import literal, quoted_path
 from shared.tables.schema.columns import LINE_HASH, RUN_ID
+from shared.tables.values.scalars import digest
 
 SHORTEST: Final = 3
 """Characters: a shorter text stands nearly everywhere."""
@@ -42,9 +43,9 @@ class PersonText:
 
     @cached_property
     def pattern(self) -> str:
-        """A regular expression, as Python and the engine read it, that finds the text in lower case."""
+        """A regular expression, as Python and the engine read it, that finds the text in lower case, or its hash."""
         texts = {self.text, unicodedata.normalize("NFC", self.text)}
-        return "|".join("".join(map(_sign_pattern, text)) for text in sorted(texts))
+        return "|".join([*("".join(map(_sign_pattern, text)) for text in sorted(texts)), digest(self.text)])
 
     def is_in(self, text: str) -> bool:
         """Whether it stands in a text, which may be JSON or lines of it."""
