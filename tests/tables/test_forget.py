@@ -111,6 +111,14 @@ async def test_what_is_left_outside_the_tables_is_told_with_its_day(apps: Nights
     assert report.restorable_until == today + timedelta(days=14)
 
 
+async def test_a_part_that_was_cut_off_is_named(apps: Nights) -> None:
+    (part,) = (await apps.night([app(number) for number in range(50)])).parts
+    whole = apps.storage.blobs[Container.INVENTORY][part.path]
+    await apps.storage.write(Container.INVENTORY, f"{part.path}.gz", whole.data[:-30], etag=None)
+    (remain,) = (await forgotten(apps, apply=False)).remains
+    assert remain.unread == f"{part.path}.gz ends too early, or too late"
+
+
 async def test_hashes_of_keys_name_nobody(apps: Nights) -> None:
     (part,) = (await apps.night([app(1)])).parts
     hashes = paths.keys("20260101T000000Z-graph", part.path)

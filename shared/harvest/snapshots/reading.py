@@ -64,6 +64,11 @@ class PartReader:
             self.raw_bytes += len(inflated)
             yield self._split(inflated)
 
+    def check_whole(self) -> None:
+        """Make sure that nothing is missing; raises ``DamagedDocument``."""
+        if not self.is_whole:
+            raise DamagedDocument(f"{self._path} ends too early, or too late")
+
     def _split(self, inflated: bytes) -> list[bytes]:
         first, *others = inflated.split(b"\n")
         self._line.append(first)
@@ -97,7 +102,6 @@ async def _lines_of_part(storage: Storage, part: Part) -> AsyncIterator[list[byt
         blocks = reader.lines(chunk)
         while (lines := await asyncio.to_thread(next, blocks, None)) is not None:
             yield lines
-    if not reader.is_whole:
-        raise DamagedDocument(f"{part.path} ends too early, or too late")
+    reader.check_whole()
     if reader.sha256 != part.sha256:
         raise DamagedDocument(f"{part.path} is not the blob that its manifest names")

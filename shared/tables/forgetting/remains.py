@@ -84,4 +84,5 @@ async def _stands_in(storage: Storage, container: Container, text: PersonText, p
         for lines in reader.lines(piece):
             if text.is_in(b"\n".join(lines).decode("utf-8", "replace")):
                 return True
+    reader.check_whole()
     return False
