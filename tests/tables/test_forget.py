@@ -21,7 +21,7 @@ from sandbox.memory_storage import MemoryStorage
 from shared.azure.documents import update
 from shared.azure.lease import Hold
 from shared.azure.storage import Container, Queue
-from shared.errors import InvalidInput, StorageUnavailable
+from shared.errors import DamagedDocument, InvalidInput, StorageUnavailable
 from shared.harvest.plan import paths
 from shared.services import Services
 from shared.tables import forget
@@ -90,6 +90,13 @@ async def test_a_folder_that_is_no_table_of_ours_is_named(apps: Nights) -> None:
     await apps.night([app(1, owner=ANN)])
     await apps.storage.write(Container.TABLES, "somebody/else.parquet", b"", etag=None)
     assert (await forgotten(apps)).passed_over == ("somebody",)
+
+
+async def test_a_file_in_a_table_that_cannot_be_read_is_named(apps: Nights) -> None:
+    await apps.night([app(1, owner=ANN)])
+    await apps.storage.write(Container.TABLES, "graph_enpower_powerapps/copy.parquet", b"", etag=None)
+    with pytest.raises(DamagedDocument, match=r"tables/graph_enpower_powerapps/copy\.parquet cannot be read"):
+        await forgotten(apps)
 
 
 async def test_what_is_left_outside_the_tables_is_told_with_its_day(apps: Nights) -> None:

@@ -10,7 +10,7 @@ import duckdb
 
 from shared.azure.storage import Container, Storage
 from shared.clock import Clock
-from shared.errors import MissingDocument
+from shared.errors import DamagedDocument, MissingDocument
 from shared.tables.delta.actions import Commit, DataFile, DeltaTable
 from shared.tables.delta.log import DeltaLog
 from shared.tables.delta.vacuum import ABANDONED
@@ -24,6 +24,9 @@ from shared.tables.verifying.checking import Say
 EXAMPLES: Final = 5
 """So many rows are named, so that a person can see whether the right ones are meant."""
 
+_UNREADABLE: Final = (
+    "Delete the file if it is not one of the app; otherwise delete the folder of the table and rebuild it."
+)
 _EVER: Final = datetime.min.replace(tzinfo=UTC)
 
 
@@ -121,9 +124,16 @@ class TableFolder:
             total = sum(count for _, count in runs)
             return FileHits(total, tuple(str(name) for (name,) in names if name is not None), dict(runs))
 
-        hits = await self.engine.run(look)
-        copy.unlink()
-        return hits
+        try:
+            return await self.engine.run(look)
+        except duckdb.OutOfMemoryException:
+            raise
+        except duckdb.Error as error:
+            raise DamagedDocument(
+                f"{Container.TABLES}/{self.name}/{file} cannot be read", remedy=_UNREADABLE
+            ) from error
+        finally:
+            copy.unlink()
 
     async def rewrite(
         self, hits: FolderHits, text: PersonText, *, application: str, transaction: Callable[[DeltaTable], int]
