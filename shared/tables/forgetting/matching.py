@@ -34,18 +34,23 @@ class PersonText:
 
     def __post_init__(self) -> None:
         """Refuse what would be found everywhere, or nowhere."""
-        if len(self.text.strip()) < SHORTEST or not storable(self.text) or "\x00" in self.text:
+        if len(self._named) < SHORTEST or not storable(self.text) or "\x00" in self.text:
             raise InvalidInput(
                 f"a text of fewer than {SHORTEST} characters, or with signs that no table holds, names nobody",
                 target="--text",
                 remedy="Give an id, a complete name or an address.",
             )
 
+    @property
+    def _named(self) -> str:
+        """The text without the blanks around it, which come with what is copied from elsewhere."""
+        return self.text.strip()
+
     @cached_property
     def pattern(self) -> str:
         """A regular expression, as Python and the engine read it, that finds the text in lower case, or its hash."""
-        texts = {self.text, unicodedata.normalize("NFC", self.text)}
-        return "|".join([*("".join(map(_sign_pattern, text)) for text in sorted(texts)), digest(self.text)])
+        texts = {self._named, unicodedata.normalize("NFC", self._named)}
+        return "|".join([*("".join(map(_sign_pattern, text)) for text in sorted(texts)), digest(self._named)])
 
     def is_in(self, text: str) -> bool:
         """Whether it stands in a text, which may be JSON or lines of it."""
@@ -67,7 +72,7 @@ class PersonText:
     def _cell(self, name: str, kind: str) -> str:
         if kind == "VARCHAR":
             return f"regexp_matches({_lowered(name)}, {literal(self.pattern)})"
-        return f"CAST({name} AS VARCHAR) = {literal(self.text.strip())}" if kind in {"BIGINT", "DOUBLE"} else "false"
+        return f"CAST({name} AS VARCHAR) = {literal(self._named)}" if kind in {"BIGINT", "DOUBLE"} else "false"
 
 
 def _lowered(text: str) -> str:
