@@ -177,6 +177,7 @@ NET = r"{\u0022owner\u0022:\u0022O\u0027Hara J\u00F6rg\u002Bx@contoso.com\u0022}
         ("\U0001d49cnn", json.dumps("\U0001d49cnn")),
         ("a.*+?()[]{}^$", "xa.*+?()[]{}^$"),
         (" ann@contoso.com\n", "Ann@contoso.com"),
+        (r"\\server\ann", "\\" * 5_000 + r"server\\ann"),
     ],
 )
 def test_every_way_to_write_a_text_is_found(text: str, written: str) -> None:

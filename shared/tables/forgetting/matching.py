@@ -19,6 +19,7 @@ SHORTEST: Final = 3
 _BACKSLASHES: Final = r"\\\\*"
 """One or more, for JSON in a text inside JSON; Python is faster with a sign than with a repetition in front."""
 
+_MANY_BACKSLASHES: Final = re.compile(r"\\{2,}")
 _CONTROLS: Final = {"\b": "b", "\t": "t", "\n": "n", "\f": "f", "\r": "r"}
 
 
@@ -49,12 +50,13 @@ class PersonText:
     @cached_property
     def pattern(self) -> str:
         """A regular expression, as Python and the engine read it, that finds the text in lower case, or its hash."""
-        texts = {self._named, unicodedata.normalize("NFC", self._named)}
+        named = _collapsed(self._named)
+        texts = {named, unicodedata.normalize("NFC", named)}
         return "|".join([*("".join(map(_sign_pattern, text)) for text in sorted(texts)), digest(self._named)])
 
     def is_in(self, text: str) -> bool:
         """Whether it stands in a text, which may be JSON or lines of it."""
-        return self._compiled.search(text.casefold()) is not None
+        return self._compiled.search(_collapsed(text.casefold())) is not None
 
     @cached_property
     def _compiled(self) -> re.Pattern[str]:
@@ -73,6 +75,11 @@ class PersonText:
         if kind == "VARCHAR":
             return f"regexp_matches({_lowered(name)}, {literal(self.pattern)})"
         return f"CAST({name} AS VARCHAR) = {literal(self._named)}" if kind in {"BIGINT", "DOUBLE"} else "false"
+
+
+def _collapsed(text: str) -> str:
+    """Return a text with one backslash for many in a row: otherwise Python tries every way to share them out."""
+    return _MANY_BACKSLASHES.sub(r"\\", text)
 
 
 def _lowered(text: str) -> str:
