@@ -13,6 +13,7 @@ from sandbox.memory_storage import MemoryStorage, Message
 from shared.avepoint.opus import ConflictOption, Generation, Record
 from shared.avepoint.opus_answers import Processed
 from shared.azure.storage import Container, Queue
+from shared.errors import AppError
 from shared.opus.client.client import Opus
 from shared.opus.client.due_list import StillDue
 from shared.opus.client.verdicts import Answered, CallVerdict, Later, NotSent, NotSentYet, Refused, Unknown
@@ -76,6 +77,9 @@ class Tenant:
     world: "World"
     moods: list[Mood] = field(default_factory=list)
     not_due: set[str] = field(default_factory=set)
+    unlisted: list[AppError] = field(default_factory=list)
+    """Why the next looks at what is due come to nothing."""
+    looks: int = 0
     log: list[Sent] = field(default_factory=list)
 
     def done(self, key: str) -> list[Sent]:
@@ -194,6 +198,9 @@ class StubOpus(Opus):
     @override
     async def still_due(self, connection: str, before: datetime, ids: Collection[str], *, pages: int) -> StillDue:
         tenant = self._host.tenant
+        tenant.looks += 1
+        if tenant.unlisted:
+            raise tenant.unlisted.pop(0)
         due = {key for key in ids if key not in tenant.not_due and not tenant.done(key)}
         return StillDue(frozenset(due), whole=True)
 

@@ -5,13 +5,29 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from shared.clock import is_recent
-from shared.errors import AppError, BadResponse, Retry, StorageUnavailable, Unauthorized, Wait
+from shared.credentials.secrets import VaultUnavailable
+from shared.errors import (
+    AppError,
+    BadResponse,
+    Misconfigured,
+    Retry,
+    StorageUnavailable,
+    TokenUnavailable,
+    Unauthorized,
+    Wait,
+)
 from shared.opus.client.due_list import StillDue
 from shared.opus.ledger.documents import Outcome
 from shared.opus.operations.rules import Work, lookup_keys
 
 if TYPE_CHECKING:
     from shared.opus.operations.execution import Execution
+
+_OURS = (Misconfigured, StorageUnavailable)
+"""What is ours to put right: it ends no work."""
+
+_NO_TOKEN = (TokenUnavailable, VaultUnavailable)
+"""What passes, and is no attempt: Opus was not asked."""
 
 
 async def look_before_sending(execution: "Execution") -> None:
@@ -26,7 +42,7 @@ async def look_before_sending(execution: "Execution") -> None:
         due = await _look(execution, works)
     except Wait as error:
         execution.wait_until(error.until)
-    except StorageUnavailable:
+    except _OURS:
         raise
     except (Retry, BadResponse, TimeoutError) as error:
         await _look_later(execution, works, error)
@@ -45,13 +61,18 @@ async def look_after_doubt(execution: "Execution", numbers: Sequence[int]) -> No
         due = await _look(execution, works)
     except Wait as error:
         execution.wait_until(error.until)
-    except StorageUnavailable:
+    except _OURS:
         raise
+    except _NO_TOKEN:
+        _pause(execution)
     except (AppError, TimeoutError) as error:
         again = isinstance(error, Retry | BadResponse | TimeoutError)
         for work in works:
             await execution.follow(work.number, work.apply_failed_lookup(_text(error), again=again))
+        if execution.in_phase("unknown"):
+            _pause(execution)
     else:
+        execution.count_wait(failed=False)
         for work in works:
             await execution.follow(work.number, work.apply_lookup(due))
 
@@ -73,12 +94,17 @@ async def _look(execution: "Execution", works: Sequence[Work]) -> StillDue:
 
 
 async def _look_later(execution: "Execution", works: Sequence[Work], error: AppError | TimeoutError) -> None:
-    attempts = execution.count_wait(failed=True)
-    now, tools = execution.tools.clock(), execution.tools
-    if is_recent(execution.order.created_at, within=tools.limits.patience, now=now):
-        execution.wait_until(now + tools.pause(attempts))
+    now, patience = execution.tools.clock(), execution.tools.limits.patience
+    if isinstance(error, _NO_TOKEN) or is_recent(execution.order.created_at, within=patience, now=now):
+        _pause(execution)
     else:
         await _fail(execution, works, "UpstreamFailed", error)
+
+
+def _pause(execution: "Execution") -> None:
+    """Look again later, and the more rarely the more looks in a row came to nothing."""
+    tools, looks = execution.tools, execution.count_wait(failed=True)
+    execution.wait_until(tools.clock() + tools.pause(looks))
 
 
 async def _fail(execution: "Execution", works: Sequence[Work], code: str, error: AppError | TimeoutError) -> None:

@@ -10,10 +10,19 @@ from hypothesis import strategies as st
 
 from shared.azure.storage import Container
 from shared.credentials.secrets import VaultUnavailable
-from shared.errors import Forbidden, InvalidInput, KeyReused, Misconfigured, Problem
+from shared.errors import (
+    Forbidden,
+    InvalidInput,
+    KeyReused,
+    Misconfigured,
+    Problem,
+    TokenUnavailable,
+    UpstreamFailed,
+)
 from shared.opus.operations.execution import LEASE_MARGIN
 from tests.opus.conftest import BEFORE, CONNECTION, Bench, Reopen, call, ids, records
 from tests.opus.dying import Killed, dying
+from tests.opus.world import Host, Mood, World
 from tests.waiting import until
 
 LOST_AFTER_EXECUTION = {"method": "DELETE", "cut": 0, "execute": True}
@@ -297,6 +306,49 @@ async def test_what_was_in_the_way_is_told_when_it_is_given_up(bench: Bench) -> 
     ended = await bench.operations.get(operation_id)
     assert ended is not None
     assert ended.operation.failed[0].message == "KEY_VAULT_URL: there is no such secret. Check the vault."
+
+
+@pytest.mark.parametrize("mood", ["well", "lost"])
+async def test_a_look_that_a_fault_of_our_own_prevents_is_made_later(mood: Mood) -> None:
+    host, operation_id = await first_look_ahead(mood)
+    problem = Problem("KEY_VAULT_URL", "there is no such secret", "Check the vault.")
+    host.tenant.unlisted = [Misconfigured([problem])]
+    with pytest.raises(Misconfigured):
+        await host.world.finish(host, operation_id)
+
+    assert (await host.world.finish(host, operation_id)).operation.status == "Succeeded"
+    assert len(host.tenant.log) == 1
+
+
+@pytest.mark.parametrize("mood", ["well", "lost"])
+async def test_a_token_that_is_away_for_hours_is_no_reason_to_give_up(mood: Mood) -> None:
+    host, operation_id = await first_look_ahead(mood)
+    host.tenant.unlisted = [TokenUnavailable("the identity service is away")] * 100
+
+    assert (await host.world.finish(host, operation_id)).operation.status == "Succeeded"
+    assert len(host.tenant.log) == 1
+
+
+@pytest.mark.parametrize("mood", ["well", "lost"])
+async def test_looks_that_come_to_nothing_become_rarer(mood: Mood) -> None:
+    host, operation_id = await first_look_ahead(mood)
+    host.tenant.unlisted = [UpstreamFailed("Opus answered 502", status=502)] * 10_000
+    before = host.tenant.looks
+
+    operation = (await host.world.finish(host, operation_id)).operation
+
+    assert operation.status == ("Failed" if mood == "well" else "Uncertain")
+    assert 20 < host.tenant.looks - before < 60
+
+
+async def first_look_ahead(mood: Mood) -> tuple[Host, str]:
+    """A destroy that looks next, for the first time or after its call."""
+    world = World()
+    host = Host(world, world.mine, sync_seconds=25 if mood == "lost" else 0)
+    world.mine.moods = [mood]
+    progress = await host.destroy("key", ["a"], looked_up=True)
+    assert progress.operation.status == ("Running" if mood == "lost" else "NotStarted")
+    return host, progress.operation.operation_id
 
 
 async def test_no_answer_is_waited_for_beyond_the_lease(reopen: Reopen, monkeypatch: pytest.MonkeyPatch) -> None:
