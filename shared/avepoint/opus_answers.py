@@ -85,6 +85,11 @@ class DuePage:
     next_index: str | None
 
 
+def loosely(key: str) -> str:
+    """Return a row key without what Opus may change in it: its case, and blanks around it."""
+    return key.strip().casefold()
+
+
 def read_processed(answer: Response, asked: Collection[str], form: AnswerForm) -> Processed:
     """Return what became of the row keys ``asked``.
 
@@ -206,18 +211,14 @@ class _SentKeys:
         self._exact = frozenset(keys)
         self._loose: dict[str, list[str]] = {}
         for key in self._exact:
-            self._loose.setdefault(_loosely(key), []).append(key)
+            self._loose.setdefault(loosely(key), []).append(key)
 
     def meant(self, named: str) -> str | None:
         """Return the key that an answer names, or ``None`` when it was not sent or could be several."""
         if named in self._exact:
             return named
-        alike = self._loose.get(_loosely(named), [])
+        alike = self._loose.get(loosely(named), [])
         return alike[0] if len(alike) == 1 else None
-
-
-def _loosely(key: str) -> str:
-    return key.strip().casefold()
 
 
 def _reason(item: object, body: _Fields) -> str:

@@ -13,7 +13,7 @@ from shared.avepoint.opus import (
     OpusApi,
     Record,
 )
-from shared.avepoint.opus_answers import DUE, NOT_EXECUTED, PROCESSED, DuePage, read_due, read_processed
+from shared.avepoint.opus_answers import DUE, NOT_EXECUTED, PROCESSED, DuePage, loosely, read_due, read_processed
 from shared.avepoint.request import Request
 from shared.errors import (
     BadResponse,
@@ -100,14 +100,16 @@ class Opus:
 
     async def still_due(self, connection: str, before: datetime, ids: Collection[str], *, pages: int) -> StillDue:
         """Return which of ``ids`` are due, from at most ``pages`` pages of the list; raises what ``due`` raises."""
-        wanted, found = set(ids), set[str]()
+        wanted, found, alike = frozenset(ids), set[str](), set[str]()
         walk = PageWalk(Cursor())
         for _ in range(pages):
             page = await self._page(connection, before, walk.cursor.start_index, PAGE_SIZE)
-            found |= wanted & {str(record["rowKey"]) for record in page.records}
+            listed = {str(record["rowKey"]) for record in page.records}
+            found |= wanted & listed
+            alike |= _alike(wanted, listed)
             if walk.next_cursor(page.records, page.next_index) is None or found == wanted:
-                return StillDue(frozenset(found), whole=True)
-        return StillDue(frozenset(found), whole=False)
+                return StillDue(frozenset(found), whole=True, alike=frozenset(alike - found))
+        return StillDue(frozenset(found), whole=False, alike=frozenset(alike - found))
 
     async def _page(self, connection: str, before: datetime, index: str | None, size: int) -> DuePage:
         request = self._api.due(connection, self._dates.written(before), size=size, start_index=index)
@@ -144,6 +146,12 @@ def opus_api(settings: Settings) -> OpusApi:
     if settings.opus_api == "connector" and settings.opus_dispose_path is not None:
         return ConnectorApi(settings.opus_url, settings.opus_dispose_path)
     return GraphApi(settings.opus_url)
+
+
+def _alike(wanted: Collection[str], listed: Collection[str]) -> set[str]:
+    """Return which ids are listed in some spelling."""
+    spelt = {loosely(key) for key in listed}
+    return {key for key in wanted if loosely(key) in spelt}
 
 
 def _unknown_connection(error: Gone) -> Rejected | Gone:

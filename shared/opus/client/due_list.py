@@ -52,10 +52,16 @@ class DueRecords:
 
 @dataclass(frozen=True, slots=True)
 class StillDue:
-    """Which of some ids are due; ``whole`` unless the list is longer than what was read of it."""
+    """Which of some ids are due.
+
+    Attributes:
+        whole: The list is not longer than what was read of it.
+        alike: The other ids that the list has in another case, or with other blanks around them: perhaps they are due.
+    """
 
     ids: frozenset[str]
     whole: bool
+    alike: frozenset[str] = frozenset()
 
 
 @dataclass(slots=True)

@@ -90,10 +90,11 @@ class Work:
         if self.batch.due_before is None:
             return self._changed(due_before=tuple(still), look_at=self.now + self.limits.settle)
         again = {index for index in still if index in self.batch.due_before}
-        known_gone = {index for index, _ in self.items if index not in still} if due.whole else set[int]()
+        gone = {index for index, key in self.items if key not in due.ids | due.alike}
+        known_gone = gone if due.whole else set[int]()
         confirmed = known_gone.intersection(self.batch.seen_due)
         lost = [
-            _uncertain(index, key, self._after_lookup(index in still, due.whole))
+            _uncertain(index, key, self._after_lookup(key, due))
             for index, key in self.items
             if index not in again | confirmed
         ]
@@ -194,13 +195,16 @@ class Work:
         )
 
     def _not_due(self, index: int) -> FailedItem:
-        message = f"It was not due for disposal before {self.order.before:%Y-%m-%dT%H:%M:%SZ}, so it was not sent."
+        before = f"{self.order.before:%Y-%m-%dT%H:%M:%SZ}"
+        message = f"No record with exactly this id was due for disposal before {before}, so it was not sent."
         return _failed(index, self.order.key(index), "NotDue", message)
 
-    def _after_lookup(self, still_due: bool, whole: bool) -> str:  # noqa: FBT001 - two findings of one look
-        if still_due:
+    def _after_lookup(self, key: str, due: StillDue) -> str:
+        if key in due.ids:
             return f"{self._first_reason} It was not due at one lookup and due at the next."
-        if not whole:
+        if key in due.alike:
+            return f"{self._first_reason} The list of due records has its id in another spelling (case or blanks)."
+        if not due.whole:
             return f"{self._first_reason} The list of due records is longer than a lookup reads (OPUS_LOOKUP_PAGES)."
         return f"{self._first_reason} It is no longer due, but this does not prove that it was destroyed."
 

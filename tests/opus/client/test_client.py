@@ -57,6 +57,15 @@ async def test_only_what_is_still_due_is_found(bench: Bench) -> None:
     assert found == StillDue(frozenset({keys[0], keys[119]}), whole=True)
 
 
+async def test_another_case_and_other_blanks_are_told_apart_from_what_is_gone(bench: Bench) -> None:
+    body = {"startIndex": None, "queriedItems": [{"rowKey": "A "}, {"rowKey": "b"}, {"rowKey": "B"}]}
+    bench.fault(body=body)
+
+    found = await opus_of(bench.services).still_due(CONNECTION, BEFORE, ["a", "b", "c"], pages=100)
+
+    assert found == StillDue(frozenset({"b"}), whole=True, alike=frozenset({"a"}))
+
+
 async def test_a_list_longer_than_what_is_read_of_it_says_so(bench: Bench) -> None:
     keys = await bench.fill(120)
 

@@ -104,6 +104,20 @@ def test_every_item_ends_in_one_place_and_doubt_is_never_lost(
         assert outcome.uncertain == ()
 
 
+def test_a_record_that_the_list_has_in_another_spelling_is_neither_due_nor_gone() -> None:
+    alike = StillDue(frozenset(), whole=True, alike=frozenset({"r0"}))
+    fresh = Work(order(1, look_up=True), 0, Batch(), NOW, LIMITS).apply_first_look(alike)
+    lost = Batch(phase="unknown", maybe_executed=True, seen_due=(0,), due_before=(0,))
+    looked_up = Work(order(1, look_up=True), 0, lost, NOW, LIMITS).apply_lookup(alike)
+
+    assert isinstance(fresh, Outcome)
+    assert [item.code for item in fresh.failed] == ["NotDue"]
+    assert "exactly this id" in fresh.failed[0].message
+    assert isinstance(looked_up, Outcome)
+    assert (looked_up.succeeded, looked_up.confirmed) == (0, ())
+    assert "another spelling" in looked_up.uncertain[0].reason
+
+
 def test_patience_does_not_count_as_a_try() -> None:
     batch: Batch | Outcome = Batch()
     for _ in range(3 * TRIES):
