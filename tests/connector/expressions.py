@@ -45,6 +45,7 @@ PURE: Functions = {
     "string": lambda value: value if isinstance(value, str) else json.dumps(value),
     "sub": lambda one, other: one - other,
     "take": lambda values, count: values[:count],
+    "union": lambda one, other: [*dict.fromkeys([*one, *other])],
     "utcNow": lambda: datetime.now(UTC).isoformat(),
 }
 

@@ -76,27 +76,32 @@ class Opus:
         """Return at most ``top`` records of ``connection`` that are due before an instant, from ``start`` on.
 
         Every page of a list is asked for in the same size: what a start index counts is not documented. A page of
-        which only a part fits is asked for again by the next call.
+        which only a part fits is asked for again by the next call. Pages overlap when records move in the list
+        meanwhile: a record is given out once a call.
 
         Raises:
             BrokenChain: The list repeats itself.
             AppError: Whatever else the transport raises.
         """
         size = min(top, PAGE_SIZE)
-        records: list[Record] = []
+        records: dict[object, Record] = {}
         walk, cursor = PageWalk(start), start
         while len(records) < top:
             page = await self._page(connection, before, cursor.start_index, size)
             following = walk.next_cursor(page.records, page.next_index)
-            fresh, room = page.records[cursor.skip :], top - len(records)
-            records += fresh[:room]
-            if len(fresh) > room:
-                guard = following.guard if following else cursor.guard
-                return DueRecords(tuple(records), Cursor(cursor.start_index, cursor.skip + room, guard))
+            given = {record["rowKey"] for record in page.records[: cursor.skip]}
+            for place, record in enumerate(page.records[cursor.skip :], cursor.skip):
+                key = record["rowKey"]
+                if key in given or key in records:
+                    continue
+                if len(records) == top:
+                    guard = following.guard if following else cursor.guard
+                    return DueRecords((*records.values(),), Cursor(cursor.start_index, place, guard))
+                records[key] = record
             if following is None:
-                return DueRecords(tuple(records), None)
+                return DueRecords((*records.values(),), None)
             cursor = following
-        return DueRecords(tuple(records), cursor)
+        return DueRecords((*records.values(),), cursor)
 
     async def still_due(self, connection: str, before: datetime, ids: Collection[str], *, pages: int) -> StillDue:
         """Return which of ``ids`` are due, from at most ``pages`` pages of the list; raises what ``due`` raises."""

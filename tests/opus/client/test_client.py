@@ -1,15 +1,17 @@
 """Lists of due records and proofs, from the simulated AvePoint and from an AvePoint that misbehaves."""
 
 from datetime import UTC, datetime
+from typing import override
 
 import pytest
 
 from shared.avepoint.opus import ConnectorApi, GraphApi
+from shared.avepoint.opus_answers import DuePage
 from shared.errors import BrokenChain, Rejected
-from shared.opus.client.client import opus_api
+from shared.opus.client.client import Opus, opus_api
 from shared.opus.client.due_list import Cursor, StillDue
 from shared.opus.client.verdicts import Answered, NotSentYet
-from shared.opus.operations.assembly import opus_of
+from shared.opus.operations.assembly import dates_of, opus_of
 from tests.opus.conftest import CONNECTION, OPUS, Bench, Reopen, records
 
 BEFORE = datetime(2999, 1, 1, tzinfo=UTC)
@@ -93,8 +95,32 @@ async def test_a_list_that_ends_with_a_record_it_has_shown_before_has_ended(benc
     due = await opus.due(CONNECTION, BEFORE, top=1000, start=Cursor())
     found = await opus.still_due(CONNECTION, BEFORE, ["b", "destroyed"], pages=100)
 
-    assert ([record["rowKey"] for record in due.records], due.next_cursor) == (["a", "b", "b"], None)
+    assert ([record["rowKey"] for record in due.records], due.next_cursor) == (["a", "b"], None)
     assert found == StillDue(frozenset({"b"}), whole=True)
+
+
+class OverlappingOpus(Opus):
+    """Opus while records move back in the list: each page repeats the end of the one before."""
+
+    @override
+    async def _page(self, connection: str, before: datetime, index: str | None, size: int) -> DuePage:
+        keys, following = {None: ("ab", "1"), "1": ("bc", "2"), "2": ("cbd", None)}[index]
+        return DuePage(tuple({"rowKey": key} for key in keys), following)
+
+
+@pytest.mark.parametrize("top", [1, 2, 3, 4, 100])
+async def test_one_call_lists_no_record_twice_when_pages_overlap(bench: Bench, top: int) -> None:
+    settings = bench.services.settings
+    opus = OverlappingOpus(opus_api(settings), transport=bench.services.transport, dates=dates_of(settings))
+    answers: list[list[object]] = []
+    cursor: Cursor | None = Cursor()
+    while cursor is not None:
+        due = await opus.due(CONNECTION, BEFORE, top=top, start=cursor)
+        answers.append([record["rowKey"] for record in due.records])
+        cursor = due.next_cursor
+
+    assert all(len(set(keys)) == len(keys) <= top for keys in answers)
+    assert {key for keys in answers for key in keys} == {*"abcd"}
 
 
 @pytest.mark.parametrize("top", [1, 2, 3, 100])
