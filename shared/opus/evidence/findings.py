@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from types import MappingProxyType
 
-from shared.opus.evidence.documents import Break, Declared, Head, Sealed
+from shared.opus.evidence.documents import Break, Declared, Head, Sealed, Subject
 from shared.opus.evidence.survey import Found
 from shared.opus.ledger.documents import Cancellation, Operation, Order, Outcome, Resolution
 
@@ -27,12 +27,18 @@ class Known:
     cancellation: Cancellation | None = None
 
     def fits(self, piece: Sealed) -> bool:
-        """Whether a piece says the same; who ended an operation may have said so when its evidence was written."""
+        """Whether a piece says the same: what was asked, the answer to each batch once, and who ended it."""
         return (
             (piece.order, piece.operation) == (self.order, self.finished)
+            and sorted(each.batch for each in piece.batches) == [*range(self.order.batch_count)]
             and all(self.outcomes.get(each.batch, each) == each for each in piece.batches)
-            and (self.cancellation is None or piece.cancellation in (None, self.cancellation))
+            and (not self.outcomes or piece.cancellation == self.cancellation or self._was_ended_later(piece))
         )
+
+    def _was_ended_later(self, piece: Sealed) -> bool:
+        """Whether somebody may have ended the operation only when its evidence was being written."""
+        failed = self.finished.failed if self.finished else ()
+        return piece.cancellation is None and all(item.code != "Cancelled" for item in failed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +97,7 @@ class EvidenceChain:
 def problems(seen: SeenPiece) -> Iterator[str]:
     """Yield what is wrong, one line each."""
     yield from (f"{path}: cannot be read as evidence, or was changed" for path in sorted(seen.unreadable))
+    yield from _misplaced(seen.found)
     hashes = {**seen.earlier, **{one.path: one.sha256 for one in seen.found}}
     heads = {head.link.caller: head for head in seen.heads}
     chains = {chain.caller: chain for chain in evidence_chains(seen.found, seen.declared)}
@@ -102,6 +109,19 @@ def problems(seen: SeenPiece) -> Iterator[str]:
     yield from _against_ledger(seen, chains)
     yield from _resolutions_against_ledger(seen, chains)
     yield from _against_anchor(seen, chains, hashes)
+
+
+def _misplaced(found: Iterable[Found]) -> Iterator[str]:
+    """Yield pieces that were moved: a piece of another place would not be held against what the ledger knows."""
+    for path, _, piece in sorted(found, key=lambda one: one.path):
+        if piece.order:
+            place, caller = Subject.operation(piece.order).path.removesuffix(".json"), piece.order.caller
+        elif piece.resolution:
+            place, caller = f"{path.partition('/')[0]}/{piece.operation_id}", piece.resolution.caller
+        else:
+            continue
+        if not path.startswith(place) or piece.chain.caller != caller:
+            yield f"{path}: tells of another operation or caller than its place"
 
 
 def declarations(seen: SeenPiece) -> Iterator[str]:

@@ -18,6 +18,7 @@ from shared.opus.evidence.archive import Archive, head_path
 from shared.opus.evidence.documents import Evidence, Head, Link, Previous, ResolutionEvidence
 from shared.opus.evidence.findings import declarations, problems
 from shared.opus.intake.inputs import ResolveInput
+from shared.opus.ledger.documents import Cancellation
 from shared.opus.ledger.store import OperationStore
 from shared.opus.verify import gather_evidence, main, read_anchor
 from tests.opus.conftest import Bench, Reopen, call, ids, records
@@ -398,7 +399,17 @@ class TestForgeries:
 
         assert await chain_problems(bench) == [f"{paths[3]}: is not what the ledger knows of its operation"]
 
-    async def test_who_ended_an_operation_edited_and_the_head(self, reopen: Reopen) -> None:
+    @pytest.mark.parametrize("times", [0, 2])
+    async def test_an_answer_left_out_or_told_twice_and_the_head(
+        self, bench: Bench, paths: list[str], times: int
+    ) -> None:
+        piece = Evidence.from_json(await raw(bench.services.storage, paths[3]))
+        await forge_last(bench, paths[3], piece.model_copy(update={"batches": piece.batches * times}))
+
+        assert await chain_problems(bench) == [f"{paths[3]}: is not what the ledger knows of its operation"]
+
+    @pytest.mark.parametrize("what", ["edited", "left out"])
+    async def test_who_ended_an_operation_forged_and_the_head(self, reopen: Reopen, what: str) -> None:
         bench = reopen(opus_sync_seconds=0)
         operation = (await bench.submit(records(1))).operation
         await bench.operations.cancel(operation.operation_id, call(None))
@@ -407,11 +418,50 @@ class TestForgeries:
         assert piece.cancellation is not None
         assert await chain_problems(bench) == []
         somebody = piece.cancellation.model_copy(update={"caller": "entra:somebody"})
-        forged = piece.model_copy(update={"cancellation": somebody}).sealed()
-        await overwrite(bench, path, forged)
-        await turn_head(bench, sha256=sha256(forged).hexdigest())
+        await forge_last(bench, path, piece.model_copy(update={"cancellation": somebody if what == "edited" else None}))
 
         assert await chain_problems(bench) == [f"{path}: is not what the ledger knows of its operation"]
+
+    async def test_an_end_that_nobody_asked_for_and_the_head(self, bench: Bench, paths: list[str]) -> None:
+        piece = Evidence.from_json(await raw(bench.services.storage, paths[3]))
+        ended = Cancellation(caller="entra:somebody", client={}, at=piece.order.created_at)
+        await forge_last(bench, paths[3], piece.model_copy(update={"cancellation": ended}))
+
+        assert await chain_problems(bench) == [f"{paths[3]}: is not what the ledger knows of its operation"]
+
+    async def test_a_piece_moved_into_the_chain_of_somebody_else_with_both_heads(
+        self, bench: Bench, paths: list[str]
+    ) -> None:
+        third = await raw(bench.services.storage, paths[2])
+        last = Evidence.from_json(await raw(bench.services.storage, paths[3]))
+        await turn_head(bench, link=Evidence.from_json(third).chain, path=paths[2], sha256=sha256(third).hexdigest())
+        link = Link(caller="entra:somebody", sequence=1, previous=None)
+        forged = last.model_copy(update={"chain": link}).sealed()
+        await overwrite(bench, paths[3], forged)
+        head = Head(
+            link=link,
+            path=paths[3],
+            operation_id=last.order.operation_id,
+            sha256=sha256(forged).hexdigest(),
+        )
+        await bench.services.storage.write(Container.OPERATIONS, head_path("entra:somebody"), head.to_json(), etag=None)
+
+        assert await chain_problems(bench) == [f"{paths[3]}: tells of another operation or caller than its place"]
+
+    async def test_a_piece_renamed_to_a_day_that_the_ledger_has_forgotten_with_the_head(
+        self, bench: Bench, paths: list[str]
+    ) -> None:
+        moved = f"date=2020-01-01/{paths[3].partition('/')[2]}"
+        await bench.services.storage.write(
+            Container.EVIDENCE, moved, await raw(bench.services.storage, paths[3]), etag=None
+        )
+        await bench.services.storage.delete(Container.EVIDENCE, paths[3])
+        await turn_head(bench, path=moved)
+
+        assert await chain_problems(bench) == [
+            f"{moved}: tells of another operation or caller than its place",
+            f"{paths[3]}: is missing; the ledger knows its operation as finished",
+        ]
 
     async def test_the_newest_piece_emptied(self, bench: Bench, paths: list[str]) -> None:
         await overwrite(bench, paths[3], b"")
@@ -700,6 +750,12 @@ async def edit(bench: Bench, path: str) -> bytes:
     changed = piece.model_copy(update={"operation": piece.operation.model_copy(update={"succeeded": 7})}).sealed()
     await overwrite(bench, path, changed)
     return changed
+
+
+async def forge_last(bench: Bench, path: str, forged: Evidence) -> None:
+    """Put a piece with a hash of its own in place of the last one of the chain, and turn the head to it."""
+    await overwrite(bench, path, forged.sealed())
+    await turn_head(bench, sha256=sha256(forged.sealed()).hexdigest())
 
 
 async def turn_head(bench: Bench, **changes: object) -> None:
