@@ -105,7 +105,9 @@ class Work:
             due_before=None,
             look_at=None,
         )
-        return batch if again else self._with(batch).outcome(answer="Looked up in the list of due records.")
+        if again:
+            return batch
+        return self._with(batch).outcome(answer="Looked up in the list of due records.", sent=self.keys)
 
     def with_credible_look(self) -> Batch:
         """Return the batch whose next look is no further away than the call may be running: else it settles anew."""
@@ -146,11 +148,16 @@ class Work:
         uncertain: Sequence[UncertainItem] = (),
         status: int | None = None,
         answer: str,
+        sent: Sequence[str] | None = None,
     ) -> Outcome:
-        """Return the outcome of the batch, with what was known of some of its items before."""
+        """Return the outcome of the batch, with what was known of some of its items before.
+
+        Args:
+            sent: The row keys of the last call, where they are not those whose outcome is still open.
+        """
         return Outcome(
             batch=self.number,
-            sent=tuple(self.keys) if self.batch.sent_at else (),
+            sent=tuple(self.keys if sent is None else sent) if self.batch.sent_at else (),
             succeeded=succeeded + len(self.batch.confirmed),
             skipped=0,
             failed=(*(self._not_due(index) for index in self.batch.not_due), *failed),

@@ -151,6 +151,7 @@ async def test_what_this_app_saw_due_and_is_gone_was_destroyed(bench: Bench) -> 
     assert (operation.status, operation.succeeded, operation.confirmed) == ("Succeeded", 3, tuple(keys))
     (piece,) = [piece for piece in await bench.evidence() if piece.order.kind == "destroy"]
     assert piece.batches[0].confirmed == tuple(keys)
+    assert piece.batches[0].sent == tuple(keys)
     assert bench.asked("DELETE") == 1
 
 
