@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from shared.clock import is_recent
 from shared.credentials.secrets import VaultUnavailable
 from shared.errors import (
     AppError,
@@ -44,6 +43,8 @@ async def look_before_sending(execution: "Execution") -> None:
         execution.wait_until(error.until)
     except _OURS:
         raise
+    except _NO_TOKEN:
+        _not_asked(execution, works)
     except (Retry, BadResponse, TimeoutError) as error:
         await _look_later(execution, works, error)
     except AppError as error:
@@ -64,13 +65,13 @@ async def look_after_doubt(execution: "Execution", numbers: Sequence[int]) -> No
     except _OURS:
         raise
     except _NO_TOKEN:
-        _pause(execution)
+        _not_asked(execution, works)
     except (AppError, TimeoutError) as error:
-        again = isinstance(error, Retry | BadResponse | TimeoutError)
+        again, looks = isinstance(error, Retry | BadResponse | TimeoutError), execution.count_wait(failed=True)
         for work in works:
-            await execution.follow(work.number, work.apply_failed_lookup(_text(error), again=again))
+            await execution.follow(work.number, work.apply_failed_lookup(_text(error), again=again, first=looks == 1))
         if execution.in_phase("unknown"):
-            _pause(execution)
+            _pause(execution, looks)
     else:
         execution.count_wait(failed=False)
         for work in works:
@@ -94,17 +95,24 @@ async def _look(execution: "Execution", works: Sequence[Work]) -> StillDue:
 
 
 async def _look_later(execution: "Execution", works: Sequence[Work], error: AppError | TimeoutError) -> None:
-    now, patience = execution.tools.clock(), execution.tools.limits.patience
-    if isinstance(error, _NO_TOKEN) or is_recent(execution.order.created_at, within=patience, now=now):
-        _pause(execution)
+    looks = execution.count_wait(failed=True)
+    later = {work.number: work.look_later(first=looks == 1) for work in works}
+    execution.batches = [later.get(number) or batch for number, batch in enumerate(execution.batches)]
+    if all(later.values()):
+        _pause(execution, looks)
     else:
-        await _fail(execution, works, "UpstreamFailed", error)
+        await _fail(execution, [work for work in works if later[work.number] is None], "UpstreamFailed", error)
 
 
-def _pause(execution: "Execution") -> None:
-    """Look again later, and the more rarely the more looks in a row came to nothing."""
-    tools, looks = execution.tools, execution.count_wait(failed=True)
-    execution.wait_until(tools.clock() + tools.pause(looks))
+def _not_asked(execution: "Execution", works: Sequence[Work]) -> None:
+    _pause(execution, execution.count_wait(failed=True))
+    for work in works:
+        execution.batches[work.number] = work.unasked()
+
+
+def _pause(execution: "Execution", looks: int) -> None:
+    """Look again later, and the more rarely the more ``looks`` in a row came to nothing."""
+    execution.wait_until(execution.tools.clock() + execution.tools.pause(looks))
 
 
 async def _fail(execution: "Execution", works: Sequence[Work], code: str, error: AppError | TimeoutError) -> None:

@@ -79,9 +79,9 @@ class Work:
         """
         seen = tuple(index for index, key in self.items if key in due.ids)
         if not due.whole:
-            return self._changed(seen_due=seen)
+            return self._changed(seen_due=seen, look_at=None)
         not_due = tuple(index for index, key in self.items if key not in due.ids)
-        batch = self._changed(seen_due=seen, not_due=not_due)
+        batch = self._changed(seen_due=seen, not_due=not_due, look_at=None)
         return batch if seen else self._with(batch).unprocessed("NotDue", "")
 
     def apply_lookup(self, due: StillDue) -> Outcome | Batch:
@@ -116,11 +116,20 @@ class Work:
             return self.batch
         return self._changed(look_at=latest)
 
-    def apply_failed_lookup(self, reason: str, *, again: bool) -> Outcome | Batch:
-        """Return what follows when the list of due records cannot be had; ``again``: another look may succeed."""
-        if again and self._has_patience:
-            return self._changed(look_at=None)
-        return self.doubted(f"{self._first_reason} The due records cannot be looked up: {reason}")
+    def apply_failed_lookup(self, reason: str, *, again: bool, first: bool) -> Outcome | Batch:
+        """Return what follows from a look after a lost answer that came to nothing; ``again``: another may succeed."""
+        later = self.look_later(first=first) if again else None
+        return later or self.doubted(f"{self._first_reason} The due records cannot be looked up: {reason}")
+
+    def look_later(self, *, first: bool) -> Batch | None:
+        """Return the batch while there is patience, which counts from the first look in a row that came to nothing."""
+        since = self.now if first or self.batch.look_at is None else self.batch.look_at
+        recent = is_recent(since, within=self.limits.patience, now=self.now)
+        return self._changed(look_at=since) if recent else None
+
+    def unasked(self) -> Batch:
+        """Return the batch when nothing could be asked: its patience has not begun."""
+        return self._changed(look_at=self.now)
 
     def stopped(self, code: str, reason: str) -> Outcome:
         """Return what follows when nothing more is sent: what was never sent failed, the rest is uncertain."""
@@ -178,9 +187,9 @@ class Work:
             return self._again(reason, maybe_executed=True) or self._with_attempt(reason).doubted(reason)
         if not self.order.can_be_looked_up or self.batch.attempts + 1 >= DOUBTS:
             return self._with_attempt(reason).doubted(reason)
-        look_at = self.now + self.limits.settle
-        changes = {"phase": "unknown", "maybe_executed": True, "look_at": look_at, "due_before": None}
-        return self._again(reason, **changes) or self._with_attempt(reason).doubted(reason)
+        settled = self.now + self.limits.settle
+        doubted = self._with_attempt(reason)
+        return doubted._changed(phase="unknown", maybe_executed=True, look_at=settled, due_before=None)  # noqa: SLF001 - its own kind
 
     def _answered(self, verdict: Answered) -> Outcome:
         """Return the outcome; what failed now was perhaps processed by an earlier attempt."""

@@ -20,6 +20,7 @@ from shared.errors import (
     UpstreamFailed,
 )
 from shared.opus.operations.execution import LEASE_MARGIN
+from tests.opus import world as opus_world
 from tests.opus.conftest import BEFORE, CONNECTION, Bench, Reopen, call, ids, records
 from tests.opus.dying import Killed, dying
 from tests.opus.world import Host, Mood, World
@@ -340,6 +341,32 @@ async def test_looks_that_come_to_nothing_become_rarer(mood: Mood) -> None:
 
     assert operation.status == ("Failed" if mood == "well" else "Uncertain")
     assert 20 < host.tenant.looks - before < 60
+
+
+@pytest.mark.parametrize("away", [timedelta(minutes=10), timedelta(days=3)])
+async def test_what_was_in_flight_is_looked_up_however_long_the_app_was_away(away: timedelta) -> None:
+    world = World()
+    host = Host(world, world.mine)
+    world.mine.moods = ["well", "killed after"]
+    ids = [f"r{number:02d}" for number in range(20)]
+    with pytest.raises(opus_world.Killed):
+        await host.destroy("key", ids, looked_up=True)
+    world.now += away
+    world.mine.unlisted = [UpstreamFailed("Opus answered 502", status=502)] * 3
+
+    operation_id = (await host.destroy("key", ids, looked_up=True)).operation.operation_id
+    operation = (await world.finish(host, operation_id)).operation
+
+    assert (operation.status, operation.confirmed) == ("Succeeded", tuple(ids[15:]))
+    assert len(world.mine.log) == 2
+
+
+async def test_a_destroy_that_waited_long_is_not_given_up_at_the_first_look_that_comes_to_nothing() -> None:
+    host, operation_id = await first_look_ahead("well")
+    host.world.now += timedelta(days=3)
+    host.tenant.unlisted = [UpstreamFailed("Opus answered 502", status=502)] * 3
+
+    assert (await host.world.finish(host, operation_id)).operation.status == "Succeeded"
 
 
 async def first_look_ahead(mood: Mood) -> tuple[Host, str]:
