@@ -19,9 +19,9 @@ from weakref import WeakKeyDictionary
 
 from shared.azure.documents import Versioned, read_document
 from shared.azure.per_storage import PerStorage
-from shared.azure.storage import Container
+from shared.azure.storage import Container, Storage
 from shared.clock import Clock, Sleep
-from shared.errors import Conflict, StorageUnavailable
+from shared.errors import REPAIR, Conflict, DamagedDocument, StorageUnavailable
 from shared.opus.evidence.documents import (
     Declared,
     Evidence,
@@ -164,7 +164,7 @@ class Archive:
         Raises:
             StoredFault: It cannot.
         """
-        await read_document(self._storage, Container.OPERATIONS, head_path(caller), Head)
+        await read_head(self._storage, head_path(caller))
 
     async def _read(self, path: str) -> Evidence | None:
         stored = await read_document(self._storage, Container.EVIDENCE, path, Evidence)
@@ -191,7 +191,7 @@ class Archive:
             Conflict: Somebody else has reserved the next link.
         """
         path = head_path(subject.caller)
-        stored = await read_document(self._storage, Container.OPERATIONS, path, Head)
+        stored = await read_head(self._storage, path)
         head, breaks = await self._checked(subject.caller, stored)
         if head and head.path == subject.path:
             await self._settle(head, stored)
@@ -337,6 +337,18 @@ def _operation_piece(
 
 def _resolution_piece(operation_id: str, resolution: Resolution, link: Link, version: str) -> ResolutionEvidence:
     return ResolutionEvidence(chain=link, operation_id=operation_id, resolution=resolution, app_version=version)
+
+
+async def read_head(storage: Storage, path: str) -> Versioned[Head] | None:
+    """Return the head of a chain, or ``None`` when there is none.
+
+    Raises:
+        DamagedDocument: It is not a head, or it is that of another chain.
+    """
+    stored = await read_document(storage, Container.OPERATIONS, path, Head)
+    if stored and head_path(caller := stored.value.link.caller) != path:
+        raise DamagedDocument(f"{Container.OPERATIONS}/{path} belongs to the chain of {caller}", remedy=REPAIR)
+    return stored
 
 
 def head_path(caller: str) -> str:

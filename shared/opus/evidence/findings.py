@@ -101,8 +101,10 @@ def problems(seen: SeenPiece) -> Iterator[str]:
     hashes = {**seen.earlier, **{one.path: one.sha256 for one in seen.found}}
     heads = {head.link.caller: head for head in seen.heads}
     chains = {chain.caller: chain for chain in evidence_chains(seen.found, seen.declared)}
+    callers = {one.path: one.piece.chain.caller for one in seen.found}
     for chain in chains.values():
         yield from _broken_links(chain, hashes)
+        yield from _strange_links(chain, callers)
         yield from _forks(chain)
     for caller in sorted(chains.keys() | heads.keys()):
         yield from _wrong_end(caller, chains.get(caller), heads.get(caller), hashes)
@@ -167,6 +169,13 @@ def _broken_links(chain: EvidenceChain, hashes: Mapping[str, str]) -> Iterator[s
                 yield f"{previous.path}: is missing; {one.path} follows it"
         elif hashes[previous.path] != previous.sha256:
             yield f"{previous.path}: is not what it was when {one.path} followed it"
+
+
+def _strange_links(chain: EvidenceChain, callers: Mapping[str, str]) -> Iterator[str]:
+    for one in chain.pieces:
+        previous = one.piece.chain.previous
+        if previous and (caller := callers.get(previous.path, chain.caller)) != chain.caller:
+            yield f"{one.path}: follows a piece of the chain of {caller}"
 
 
 def _forks(chain: EvidenceChain) -> Iterator[str]:

@@ -8,9 +8,8 @@ from functools import partial
 
 from shared.azure.bounded_map import bounded_map
 from shared.azure.damage import note_strange
-from shared.azure.documents import read_document
 from shared.azure.storage import Container, Storage
-from shared.opus.evidence.archive import CHAINS, head_path
+from shared.opus.evidence.archive import CHAINS, head_path, read_head
 from shared.opus.evidence.documents import Declared, Head, Subject
 from shared.opus.evidence.findings import Known, KnownResolution, SeenPiece
 from shared.opus.evidence.survey import Found, operation_of, read_piece
@@ -38,7 +37,7 @@ async def head_paths(storage: Storage) -> AsyncIterator[str]:
 async def read_heads(storage: Storage) -> list[Head]:
     """Return the heads of all chains."""
     paths = [path async for path in head_paths(storage)]
-    read = [await read_document(storage, Container.OPERATIONS, path, Head) for path in paths]
+    read = [await read_head(storage, path) for path in paths]
     return [stored.value for stored in read if stored]
 
 

@@ -6,11 +6,10 @@ from functools import partial
 from itertools import batched, pairwise
 
 from shared.azure.damage import note_unusable
-from shared.azure.documents import read_document
 from shared.azure.misfits import Misfit, Repair
 from shared.azure.storage import Container, Storage
 from shared.errors import REPAIR, DamagedDocument, MissingDocument, StoredFault
-from shared.opus.evidence.archive import Archive, head_path
+from shared.opus.evidence.archive import Archive, head_path, read_head
 from shared.opus.evidence.documents import Declared, Head
 from shared.opus.evidence.findings import EvidenceChain, evidence_chains
 from shared.opus.evidence.gathering import first_day_known, head_paths, read_pieces
@@ -80,7 +79,7 @@ async def _told(storage: Storage, caller: str, head: Head | None, breaks: Iterab
         told.append("has pieces and no head")
     elif head is not None and await storage.read(Container.EVIDENCE, head.path) is None:
         told.append(f"ends with {head.path}, which is not there")
-    stored = await read_document(storage, Container.OPERATIONS, head_path(caller), Head)
+    stored = await read_head(storage, head_path(caller))
     is_growing = head != (stored.value if stored else None)
     return ", ".join(told) if told and not is_growing else None
 
@@ -105,7 +104,7 @@ async def _heads(storage: Storage) -> tuple[Mapping[str, Head], Mapping[str, Sto
     heads, faults = dict[str, Head](), dict[str, StoredFault]()
     for path in [path async for path in head_paths(storage)]:
         try:
-            stored = await read_document(storage, Container.OPERATIONS, path, Head)
+            stored = await read_head(storage, path)
         except StoredFault as fault:
             note_unusable(path, fault)
             faults[path] = fault

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from shared.azure.storage import Container, Storage
+from shared.errors import DamagedDocument
 from shared.opus.evidence.archive import Archive, head_path
 from shared.opus.evidence.documents import Evidence, Head, Link, Previous, ResolutionEvidence
 from shared.opus.evidence.findings import declarations, problems
@@ -21,7 +22,7 @@ from shared.opus.intake.inputs import ResolveInput
 from shared.opus.ledger.documents import Cancellation
 from shared.opus.ledger.store import OperationStore
 from shared.opus.verify import gather_evidence, main, read_anchor
-from tests.opus.conftest import Bench, Reopen, call, ids, records
+from tests.opus.conftest import CONNECTION, Bench, Reopen, call, ids, records
 from tests.opus.operations.test_destroy import LOST_BEFORE_EXECUTION
 from tests.opus.world import Host, World
 
@@ -447,6 +448,43 @@ class TestForgeries:
         await bench.services.storage.write(Container.OPERATIONS, head_path("entra:somebody"), head.to_json(), etag=None)
 
         assert await chain_problems(bench) == [f"{paths[3]}: tells of another operation or caller than its place"]
+
+    async def test_the_head_of_somebody_else_copied_over_a_head(self, bench: Bench, paths: list[str]) -> None:
+        storage = bench.services.storage
+        given = call("theirs")
+        await bench.operations.submit(type(given)("entra:1", given.key, given.client), CONNECTION, records(1))
+        theirs = await storage.read(Container.OPERATIONS, head_path("entra:1"))
+        mine = await storage.read(Container.OPERATIONS, head_path("key"))
+        assert theirs is not None
+        assert mine is not None
+        await storage.write(Container.OPERATIONS, head_path("key"), theirs.data, etag=mine.etag)
+
+        with pytest.raises(DamagedDocument, match="belongs to the chain of entra:1"):
+            await chain_problems(bench)
+        with pytest.raises(DamagedDocument, match="belongs to the chain of entra:1"):
+            await bench.destroy(ids(["a"]), key="next")
+        assert len(paths) == 4
+        assert bench.asked("DELETE") == 0
+
+    async def test_a_piece_that_follows_one_of_another_chain_with_the_head(
+        self, bench: Bench, paths: list[str]
+    ) -> None:
+        given = call("theirs")
+        await bench.operations.submit(type(given)("entra:1", given.key, given.client), CONNECTION, records(1))
+        (theirs,) = [one for one in await bench.evidence() if one.chain.caller == "entra:1"]
+        place = f"date={theirs.order.created_at:%Y-%m-%d}/{theirs.order.operation_id}.json"
+        link = Link(
+            caller="key",
+            sequence=2,
+            previous=Previous(path=place, sha256=sha256(await raw(bench.services.storage, place)).hexdigest()),
+        )
+        last = Evidence.from_json(await raw(bench.services.storage, paths[3]))
+        for path in paths[:3]:
+            await bench.services.storage.delete(Container.EVIDENCE, path)
+        await forge_last(bench, paths[3], last.model_copy(update={"chain": link}))
+        await turn_head(bench, link=link)
+
+        assert f"{paths[3]}: follows a piece of the chain of entra:1" in await chain_problems(bench)
 
     async def test_a_piece_renamed_to_a_day_that_the_ledger_has_forgotten_with_the_head(
         self, bench: Bench, paths: list[str]
