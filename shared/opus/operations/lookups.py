@@ -8,6 +8,7 @@ from shared.credentials.secrets import VaultUnavailable
 from shared.errors import (
     AppError,
     BadResponse,
+    BrokenChain,
     Misconfigured,
     Retry,
     StorageUnavailable,
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
 
 _OURS = (Misconfigured, StorageUnavailable)
 """What is ours to put right: it ends no work."""
+
+_MAY_PASS = (Retry, BadResponse, BrokenChain, TimeoutError)
+"""What the next look may not meet: a list that changes while it is read can seem to repeat itself."""
 
 _NO_TOKEN = (TokenUnavailable, VaultUnavailable)
 """What passes, and is no attempt: Opus was not asked."""
@@ -45,7 +49,7 @@ async def look_before_sending(execution: "Execution") -> None:
         raise
     except _NO_TOKEN:
         _not_asked(execution, works)
-    except (Retry, BadResponse, TimeoutError) as error:
+    except _MAY_PASS as error:
         await _look_later(execution, works, error)
     except AppError as error:
         code = "UpstreamUnauthorized" if isinstance(error, Unauthorized) else "UpstreamRejected"
@@ -67,7 +71,7 @@ async def look_after_doubt(execution: "Execution", numbers: Sequence[int]) -> No
     except _NO_TOKEN:
         _not_asked(execution, works)
     except (AppError, TimeoutError) as error:
-        again, looks = isinstance(error, Retry | BadResponse | TimeoutError), execution.count_wait(failed=True)
+        again, looks = isinstance(error, _MAY_PASS), execution.count_wait(failed=True)
         for work in works:
             await execution.follow(work.number, work.apply_failed_lookup(_text(error), again=again, first=looks == 1))
         if execution.in_phase("unknown"):

@@ -11,6 +11,9 @@ from hypothesis import strategies as st
 from shared.azure.storage import Container
 from shared.credentials.secrets import VaultUnavailable
 from shared.errors import (
+    AppError,
+    BadResponse,
+    BrokenChain,
     Forbidden,
     InvalidInput,
     KeyReused,
@@ -326,6 +329,16 @@ async def test_a_look_that_a_fault_of_our_own_prevents_is_made_later(mood: Mood)
 async def test_a_token_that_is_away_for_hours_is_no_reason_to_give_up(mood: Mood) -> None:
     host, operation_id = await first_look_ahead(mood)
     host.tenant.unlisted = [TokenUnavailable("the identity service is away")] * 100
+
+    assert (await host.world.finish(host, operation_id)).operation.status == "Succeeded"
+    assert len(host.tenant.log) == 1
+
+
+@pytest.mark.parametrize("mood", ["well", "lost"])
+@pytest.mark.parametrize("error", [BadResponse("it is not JSON"), BrokenChain("the list repeats its records")])
+async def test_a_list_that_cannot_be_read_now_is_read_later(mood: Mood, error: AppError) -> None:
+    host, operation_id = await first_look_ahead(mood)
+    host.tenant.unlisted = [error]
 
     assert (await host.world.finish(host, operation_id)).operation.status == "Succeeded"
     assert len(host.tenant.log) == 1
