@@ -22,6 +22,8 @@ from shared.errors import (
     TokenUnavailable,
     UpstreamFailed,
 )
+from shared.opus.client.verdicts import CallVerdict
+from shared.opus.operations.assembly import opus_of
 from shared.opus.operations.execution import LEASE_MARGIN
 from tests.opus import world as opus_world
 from tests.opus.conftest import BEFORE, CONNECTION, Bench, Reopen, call, ids, records
@@ -403,14 +405,24 @@ async def test_no_answer_is_waited_for_beyond_the_lease(reopen: Reopen, monkeypa
     assert (operation.status, operation.uncertain[0].reason) == ("Uncertain", "AvePoint did not answer in time.")
 
 
-async def test_an_executor_that_was_overtaken_sends_nothing_more(bench: Bench) -> None:
+async def test_an_executor_that_was_overtaken_sends_nothing_more(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     keys = await bench.fill(40)
-    bench.fault(method="DELETE", latencyMs=300)
-    slow = asyncio.create_task(bench.destroy(ids(keys)))
-    await bench.fault_struck()
+    opus, answered, overtaken = opus_of(bench.services), asyncio.Event(), asyncio.Event()
+    destroy = opus.destroy
+
+    async def destroy_slowly(keys: Sequence[str]) -> CallVerdict:
+        verdict = await destroy(keys)
+        answered.set()
+        await overtaken.wait()
+        return verdict
+
+    monkeypatch.setattr(opus, "destroy", destroy_slowly)
+    slow = asyncio.create_task(bench.operations_with(opus).destroy(call("key-1"), ids(keys)))
+    await answered.wait()
     bench.clock.advance(seconds=86)  # its claim is over, though it lives
 
     operation = (await bench.finish((await bench.destroy(ids(keys))).operation.operation_id)).operation
+    overtaken.set()
     await slow
 
     assert bench.destroyed() == dict.fromkeys(keys, 1)
