@@ -120,7 +120,7 @@ class _OriginState:
         Requests that begin together are answered together, and then each waits for what is done with all the others.
         Over the whole of that time, one that is late would delay all that follow.
         """
-        return min(0.7 * self.fastest / self.pace.most, _SPREAD)
+        return min(0.85 * self.fastest / self.pace.most, _SPREAD)
 
 
 class Throttle:
