@@ -16,7 +16,7 @@ from shared.errors import AppError, Throttled
 LONGEST_SLEEP = timedelta(seconds=5)
 """The longest time one call sleeps in all; a longer wait is handed back to the caller."""
 
-_SPREAD = timedelta(milliseconds=8)
+_SPREAD = timedelta(milliseconds=10)
 """How far apart requests begin at most: longer than the app is busy with one of them."""
 
 _BACKOFF_BASE = timedelta(seconds=1)
