@@ -86,7 +86,8 @@ at most a quarter.
 - **Budget.** {requests:,} requests in {window} (`THROTTLE_REQUESTS`, `THROTTLE_WINDOW_SECONDS`), less the
   {percent:g} % that are reserved for HTTP callers (`THROTTLE_RESERVED_PERCENT`): {share:,} for the harvests of all
   instances together. When they are used up, harvests wait for the next window, and nothing is lost.
-- **Deadline.** A run that has not ended after `HARVEST_RUN_HOURS` ({hours:g}) fails. If you resume it, it continues where it stopped.
+- **Deadline.** A run that has not ended after `HARVEST_RUN_HOURS` ({hours:g}) fails. If you resume it,
+  it continues where it stopped.
 
 ## The ceiling
 
