@@ -254,9 +254,9 @@ class Slice:
 
     def _check_stop(self, run: Run | None) -> None:
         """Notice that the run was cancelled, or is over its deadline."""
-        gone = GiveUp("the run was deleted", remedy="Start a new run.")
-        stopped = run.stopped_because(self._clock()) if run else gone
-        if stopped is not None:
+        if run is None:
+            raise GiveUp("the run was deleted", remedy="Start a new run.")
+        if stopped := run.stopped_because(self._clock()):
             raise stopped
 
     def _log(self, event: str, **fields: object) -> None:
