@@ -55,11 +55,11 @@ def replaced() -> dict[str, Dataset]:
     return {dataset.name: dataset for dataset in catalog().values() if dataset.successor}
 
 
-async def compare_snapshots(storage: Storage, legacy: Dataset) -> SnapshotComparison:
+async def compare_snapshots(storage: Storage, legacy: Dataset, *, now: datetime) -> SnapshotComparison:
     """Compare the newest snapshot of a dataset with that of its successor; the memory needed is that of their ids."""
     successor = catalog()["graph", legacy.successor or ""]
     try:
-        old, new = [await _newest(storage, dataset) for dataset in (legacy, successor)]
+        old, new = [await _newest(storage, dataset, now) for dataset in (legacy, successor)]
         found = differences(await _contents(storage, old, legacy), await _contents(storage, new, successor))
     except AppError as error:
         return SnapshotComparison(
@@ -75,8 +75,8 @@ async def compare_snapshots(storage: Storage, legacy: Dataset) -> SnapshotCompar
     )
 
 
-async def _newest(storage: Storage, dataset: Dataset) -> Manifest:
-    manifest = await read_newest_manifest(storage, dataset.source, dataset.name, now=utc_now())
+async def _newest(storage: Storage, dataset: Dataset, now: datetime) -> Manifest:
+    manifest = await read_newest_manifest(storage, dataset.source, dataset.name, now=now)
     if manifest is None:
         raise NoSnapshot(f"no snapshot of {dataset.source}/{dataset.name} has been published")
     return manifest
@@ -138,7 +138,7 @@ def _legacy(name: str) -> Dataset:
 
 async def _compared(datasets: Sequence[Dataset]) -> list[SnapshotComparison]:
     async with storage_alone(load_storage_settings()) as storage:
-        return [await compare_snapshots(storage, dataset) for dataset in datasets]
+        return [await compare_snapshots(storage, dataset, now=utc_now()) for dataset in datasets]
 
 
 def _lines(told: SnapshotComparison) -> Iterator[str]:

@@ -80,7 +80,7 @@ class TestSnapshots:
         avepoint.avepoint.change({"items": 120})
         await harvest("enpower", name)
         await harvest("graph", catalog()["enpower", name].successor)
-        told = await compare_snapshots(services.storage, replaced()[name])
+        told = await compare_snapshots(services.storage, replaced()[name], now=services.clock())
         assert told.state == "same", told
         assert told.differences is not None
         assert told.differences.fields_renamed
@@ -96,7 +96,7 @@ class TestSnapshots:
         await harvest("enpower", APPS)
         avepoint.avepoint.change({"items": graph})
         await harvest("graph", GRAPH_APPS)
-        told = await compare_snapshots(services.storage, replaced()[APPS])
+        told = await compare_snapshots(services.storage, replaced()[APPS], now=services.clock())
         assert (told.state, told.reason) == ("different", None)
         assert told.differences is not None
         sides = {"successor": told.differences.missing_in_successor, "legacy": told.differences.missing_in_legacy}
@@ -113,7 +113,7 @@ class TestSnapshots:
     ) -> None:
         avepoint.avepoint.change({"items": 3})
         await harvest(source, dataset)
-        told = await compare_snapshots(services.storage, replaced()[APPS])
+        told = await compare_snapshots(services.storage, replaced()[APPS], now=services.clock())
         lacking = "graph/enpower-powerapps" if source == "enpower" else "enpower/powerapps"
         assert (told.state, told.differences) == ("incomparable", None)
         assert told.reason == f"no snapshot of {lacking} has been published"
@@ -148,7 +148,7 @@ class TestSnapshots:
         await services.storage.delete(Container.INVENTORY, path)
         if damage:
             await services.storage.write(Container.INVENTORY, path, damage(whole.data), etag=None)
-        told = await compare_snapshots(services.storage, replaced()[APPS])
+        told = await compare_snapshots(services.storage, replaced()[APPS], now=services.clock())
         assert told.state == "incomparable"
         assert reason in (told.reason or "")
 
