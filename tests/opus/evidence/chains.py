@@ -8,7 +8,7 @@ from shared.opus.evidence.documents import Evidence, Head, Link, Previous
 from shared.opus.evidence.findings import declarations, problems
 from shared.opus.intake.inputs import ResolveInput
 from shared.opus.verify import gather_evidence
-from tests.opus.conftest import Bench
+from tests.opus.conftest import Bench, records
 
 SAID = ResolveInput(outcome="Failed", note="Still in Opus.", checkedBy="Jane")
 
@@ -24,6 +24,15 @@ async def declared(bench: Bench) -> list[str]:
 
 async def chain(bench: Bench) -> list[Evidence]:
     return sorted(await bench.evidence(), key=lambda evidence: evidence.chain.sequence)
+
+
+async def four_pieces(bench: Bench, **apart: float) -> list[str]:
+    """Where the evidence of four operations lies, in order; each begins a ``timedelta`` after the one before."""
+    for number in range(4):
+        await bench.submit(records(1), key=str(number))
+        bench.clock.advance(**apart)
+    pieces = await chain(bench)
+    return [f"date={one.order.created_at:%Y-%m-%d}/{one.order.operation_id}.json" for one in pieces]
 
 
 async def raw(storage: Storage, path: str) -> bytes:

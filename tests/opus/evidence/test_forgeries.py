@@ -12,11 +12,11 @@ from shared.opus.ledger.documents import Cancellation
 from tests.opus.conftest import CONNECTION, Bench, Reopen, call, ids, records
 from tests.opus.evidence.chains import (
     SAID,
-    chain,
     chain_anew,
     chain_problems,
     edit,
     forge_last,
+    four_pieces,
     overwrite,
     raw,
     turn_head,
@@ -33,11 +33,7 @@ class TestForgeries:
     @pytest.fixture
     async def paths(self, bench: Bench) -> list[str]:
         """The evidence of four operations, in order."""
-        for number in range(4):
-            await bench.submit(records(1), key=str(number))
-            bench.clock.advance(minutes=1)
-        pieces = await chain(bench)
-        return [f"date={one.order.created_at:%Y-%m-%d}/{one.order.operation_id}.json" for one in pieces]
+        return await four_pieces(bench, minutes=1)
 
     async def test_the_newest_piece_edited_with_its_own_hash(self, bench: Bench, paths: list[str]) -> None:
         await edit(bench, paths[3])

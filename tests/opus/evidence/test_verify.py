@@ -11,8 +11,8 @@ import pytest
 
 from shared.azure.storage import Container
 from shared.opus.verify import main, read_anchor
-from tests.opus.conftest import Bench, records
-from tests.opus.evidence.chains import chain, chain_problems, overwrite, raw
+from tests.opus.conftest import Bench
+from tests.opus.evidence.chains import chain_problems, four_pieces, overwrite, raw
 
 
 class TestVerify:
@@ -21,11 +21,7 @@ class TestVerify:
     @pytest.fixture
     async def paths(self, bench: Bench) -> list[str]:
         """The evidence of four operations on two days, in order."""
-        for number in range(4):
-            await bench.submit(records(1), key=str(number))
-            bench.clock.advance(hours=12)
-        pieces = await chain(bench)
-        return [f"date={one.order.created_at:%Y-%m-%d}/{one.order.operation_id}.json" for one in pieces]
+        return await four_pieces(bench, hours=12)
 
     @pytest.mark.usefixtures("paths")
     async def test_what_is_whole_is_whole(self, bench: Bench) -> None:
